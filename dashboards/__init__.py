@@ -1,0 +1,1 @@
+"""Boards, queries, recording and alert rules as code."""

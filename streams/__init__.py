@@ -1,0 +1,1 @@
+"""Everything that moves events: from Kafka to funnel KPIs, alerts and replays."""

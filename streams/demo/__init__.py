@@ -1,0 +1,1 @@
+"""One command that shows the whole chain on an embedded broker."""

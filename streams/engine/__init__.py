@@ -1,0 +1,1 @@
+"""The pure engine: batches of records in, KPI rows out, in event time."""

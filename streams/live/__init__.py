@@ -1,0 +1,1 @@
+"""The Faust shell: topics in, rows, verdicts, snapshots and dead letters out."""

@@ -1,0 +1,1 @@
+"""The same engine over a file or a topic range, for incident review."""

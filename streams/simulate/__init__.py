@@ -1,0 +1,1 @@
+"""A seeded shop: shoppers with day and week shape, labelled incidents."""

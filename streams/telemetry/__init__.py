@@ -1,0 +1,1 @@
+"""What Prometheus sees: the catalogue of names, the view, the collector, the server."""
