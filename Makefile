@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help demo test check format generate bench kafka soak clean
+.PHONY: help demo test check check-generated format generate bench kafka soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -34,6 +34,9 @@ check: .venv/.dev ## lint, types, import contracts, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory check-generated
+
+check-generated: .venv/.dev ## say whether generated files are current
 	$(BIN)/python -m dashboards.build --check
 	$(BIN)/python -m streams.config_example --check
 
