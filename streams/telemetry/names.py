@@ -1,0 +1,88 @@
+"""The metric catalogue: every series funnelwatch exports, once, with its type, help and label names."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+__all__ = ["ALL", "CATALOGUE", "DIRECTIONS", "FOREIGN", "KINDS", "STAGES", "STATES", "Metric", "metric"]
+
+MetricKind = Literal["gauge", "counter"]
+
+ALL = "all"
+"""Label of the whole, in ``dimension`` and in ``value``: an empty label is no label to Prometheus, and easily lost."""
+
+STAGES = ("visit", "product", "cart", "checkout", "ordered", "paid")
+KINDS = ("drop", "stop", "rise", "tracking", "silence", "bots", "drift")
+STATES = ("warming_up", "calm", "suspect", "alert", "waiting", "unsure")
+DIRECTIONS = ("below", "above")
+
+FOREIGN = ("up", "process_resident_memory_bytes", "process_cpu_seconds_total", "ALERTS", "scrape_duration_seconds")
+"""Series that boards and rules use and that Prometheus or its client library makes."""
+
+
+class Metric(NamedTuple):
+    """One family: ``name`` ends in its unit, a counter in ``_total``, a moment in ``_timestamp_seconds``."""
+
+    name: str
+    kind: MetricKind
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+SERIES = ("kpi", "dimension", "value")
+
+CATALOGUE: tuple[Metric, ...] = (
+    # The worker.
+    Metric("funnel_worker_info", "gauge", "Always 1; says who the worker is.", ("worker", "version")),
+    Metric("funnel_worker_ready", "gauge", "1 while the worker is ready and healthy, else 0."),
+    Metric("funnel_assigned_partitions", "gauge", "Source partitions this worker owns."),
+    Metric("funnel_source_partitions", "gauge", "Source partitions there are, as this worker sees them."),
+    Metric("funnel_dropped_series", "gauge", "KPI series left out of this scrape by the series cap."),
+    # Records; totals of this process, from zero at its start.
+    Metric("funnel_records_total", "counter", "Records absorbed by the engine, of every source topic."),
+    Metric("funnel_rejected_records_total", "counter", "Records refused, by reason.", ("reason",)),
+    Metric("funnel_duplicate_records_total", "counter", "Records whose event had been counted before."),
+    Metric("funnel_late_records_total", "counter", "Records of a window already closed, counted in a correction."),
+    Metric("funnel_behind_watermark_records_total", "counter", "Records older than the watermark, window still open."),
+    Metric("funnel_clamped_records_total", "counter", "Records whose event time was ahead of their append time."),
+    Metric("funnel_field_defects_total", "counter", "Optional fields dropped because unreadable.", ("field",)),
+    Metric("funnel_dead_letter_records_total", "counter", "Records sent to the dead-letter topic."),
+    Metric("funnel_miskeyed_records_total", "counter", "Records in another partition than their key belongs to."),
+    # Partitions this worker owns.
+    Metric("funnel_lag_records", "gauge", "Records not yet absorbed: end offset minus next.", ("topic", "partition")),
+    Metric("funnel_watermark_timestamp_seconds", "gauge", "Up to here a partition is complete.", ("partition",)),
+    Metric("funnel_snapshot_timestamp_seconds", "gauge", "Moment of the last durable snapshot.", ("partition",)),
+    Metric("funnel_snapshot_bytes", "gauge", "Size of the last durable snapshot.", ("partition",)),
+    Metric("funnel_open_sessions", "gauge", "Sessions open in the partitions of this worker."),
+    # The judge: one worker of many exports these.
+    Metric("funnel_window_end_timestamp_seconds", "gauge", "End of the latest closed and merged window."),
+    Metric("funnel_window_missing_partitions", "gauge", "Partitions whose rows the latest window went without."),
+    Metric("funnel_windows_total", "counter", "Windows closed and merged by this process."),
+    Metric("funnel_stage_sessions", "gauge", "Sessions that reached a stage, latest window.", ("stage", "reach")),
+    Metric("funnel_kpi_info", "gauge", "Always 1; a KPI's unit and hurting side.", ("kpi", "unit", "hurts")),
+    Metric("funnel_kpi_value", "gauge", "Value of a KPI in its latest window, in the KPI's unit.", SERIES),
+    Metric("funnel_kpi_successes", "gauge", "Numerator of a KPI, or its count.", SERIES),
+    Metric("funnel_kpi_trials", "gauge", "Denominator of a ratio KPI.", SERIES),
+    Metric("funnel_kpi_expected", "gauge", "What was expected of the KPI, in its unit.", SERIES),
+    Metric("funnel_kpi_lower", "gauge", "Lower end of the expected range.", SERIES),
+    Metric("funnel_kpi_upper", "gauge", "Upper end of the expected range.", SERIES),
+    Metric("funnel_kpi_score", "gauge", "How unusual: 0 is calm, 1 the border, without a ceiling.", SERIES),
+    Metric("funnel_kpi_active", "gauge", "1 while a persisted verdict stands, by side.", (*SERIES, "direction")),
+    Metric("funnel_kpi_unsure", "gauge", "1 while the expectation cannot be trusted.", SERIES),
+    Metric("funnel_verdict_series", "gauge", "Judged series by state of their latest verdict.", ("state",)),
+    Metric("funnel_open_incidents", "gauge", "Incidents not yet recovered, by kind.", ("kind",)),
+    Metric("funnel_open_incident_kpis", "gauge", "Open incidents that hold a KPI, by kind.", ("kind", "kpi")),
+    Metric("funnel_lost_orders", "gauge", "Orders that the open incidents have cost, estimated."),
+    Metric("funnel_lost_money_minor", "gauge", "Money that the open incidents have cost, estimated.", ("currency",)),
+)
+
+_BY_NAME = {entry.name: entry for entry in CATALOGUE}
+
+
+def metric(name: str) -> Metric:
+    """The catalogue's entry of ``name``; raises ``KeyError`` for a series nobody declared.
+
+    >>> metric("funnel_lag_records").labels
+    ('topic', 'partition')
+    """
+    return _BY_NAME[name]
