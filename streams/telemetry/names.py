@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-__all__ = ["ALL", "CATALOGUE", "DIRECTIONS", "FOREIGN", "KINDS", "STAGES", "STATES", "Metric", "metric"]
+__all__ = [
+    "ALL",
+    "CATALOGUE",
+    "DIRECTIONS",
+    "FOREIGN",
+    "KINDS",
+    "REASONS",
+    "RECORD_COUNTERS",
+    "STAGES",
+    "STATES",
+    "Metric",
+    "metric",
+]
 
 MetricKind = Literal["gauge", "counter"]
 
@@ -15,6 +27,31 @@ STAGES = ("visit", "product", "cart", "checkout", "ordered", "paid")
 KINDS = ("drop", "stop", "rise", "tracking", "silence", "bots", "drift")
 STATES = ("warming_up", "calm", "suspect", "alert", "waiting", "unsure")
 DIRECTIONS = ("below", "above")
+REASONS = (
+    "not_json",
+    "no_event_type",
+    "unknown_event_type",
+    "no_event_time",
+    "bad_event_time",
+    "no_session",
+    "future",
+    "too_late",
+    "too_large",
+    "other",
+)
+"""Reasons of a rejection, all exported from the start, so that the first one shows as an increase."""
+
+RECORD_COUNTERS = {
+    "records": "funnel_records_total",
+    "duplicates": "funnel_duplicate_records_total",
+    "late": "funnel_late_records_total",
+    "behind_watermark": "funnel_behind_watermark_records_total",
+    "clamped": "funnel_clamped_records_total",
+    "dead_letters": "funnel_dead_letter_records_total",
+    "miskeyed": "funnel_miskeyed_records_total",
+    "windows": "funnel_windows_total",
+}
+"""The metric of each process total of the view that has no label."""
 
 FOREIGN = ("up", "process_resident_memory_bytes", "process_cpu_seconds_total", "ALERTS", "scrape_duration_seconds")
 """Series that boards and rules use and that Prometheus or its client library makes."""

@@ -262,7 +262,11 @@ class View:
     def judged(self, judgement: JudgementLike) -> None:
         """Take verdicts (the latest of each series stands) and the incidents that changed."""
         self._read(judgement.verdicts)
-        verdicts = self._verdicts | {(verdict.kpi, verdict.segment): verdict for verdict in judgement.verdicts}
+        verdicts = dict(self._verdicts)
+        for verdict in judgement.verdicts:
+            latest = verdicts.get((verdict.kpi, verdict.segment))
+            if latest is None or latest.end_ms <= verdict.end_ms:
+                verdicts[verdict.kpi, verdict.segment] = verdict
         verdicts = {key: verdict for key, verdict in verdicts.items() if key in self._readings}
         incidents, recovered = dict(self._incidents), list(self._recovered)
         for incident in judgement.incidents:
