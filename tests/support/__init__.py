@@ -1,0 +1,1 @@
+"""What tests share: a reference engine, event stories, generated streams."""
