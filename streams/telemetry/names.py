@@ -53,7 +53,14 @@ RECORD_COUNTERS = {
 }
 """The metric of each process total of the view that has no label."""
 
-FOREIGN = ("up", "process_resident_memory_bytes", "process_cpu_seconds_total", "ALERTS", "scrape_duration_seconds")
+FOREIGN = (
+    "up",
+    "process_start_time_seconds",
+    "process_resident_memory_bytes",
+    "process_cpu_seconds_total",
+    "ALERTS",
+    "scrape_duration_seconds",
+)
 """Series that boards and rules use and that Prometheus or its client library makes."""
 
 

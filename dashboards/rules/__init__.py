@@ -1,0 +1,1 @@
+"""Recording and alerting rules, and the group that holds them."""
