@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from streams.telemetry import names
 
-__all__ = ["JOB", "WHOLE", "Recording", "age", "each", "harmless", "recorded", "series"]
+__all__ = ["JOB", "PARTS", "WHOLE", "Recording", "age", "each", "harmless", "recorded", "series"]
 
 JOB = "funnelwatch"
 WHOLE = f'dimension="{names.ALL}"'
+PARTS = f'dimension!="{names.ALL}"'
 SERIES = "kpi, dimension, value"
 TARGET_LABELS = frozenset({"job", "instance"})
 FOREIGN_LABELS = frozenset({"alertname", "alertstate", "severity"})

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from dashboards.links import FUNNEL_BOARD, HEALTH_BOARD
-from dashboards.queries import JOB, WHOLE, age, harmless, recorded, series
-from streams.telemetry import names
+from dashboards.queries import JOB, PARTS, WHOLE, age, harmless, recorded, series
 
 __all__ = ["ALERTS", "Alert"]
 
@@ -34,7 +33,6 @@ class Alert(NamedTuple):
 
 MINUTE = 60
 OURS = f'job="{JOB}"'
-PARTS = f'dimension!="{names.ALL}"'
 KPI_QUERY = "var-kpi={{ $labels.kpi }}"
 WATERMARK = f"max by (partition) ({series('funnel_watermark_timestamp_seconds')})"
 SUCCESSES, TRIALS = "kpi:funnel_kpi_successes:max", "kpi:funnel_kpi_trials:max"
