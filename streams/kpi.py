@@ -9,6 +9,7 @@ from typing import Literal
 
 from streams.engine.rows import Row, Segment
 from streams.engine.spec import DAY_MS, HOUR_MS, MINUTE_MS, EngineSpec
+from streams.events import REASONS, STAGES
 
 __all__ = [
     "PAID_CHANNELS",
@@ -23,7 +24,6 @@ __all__ = [
     "minor_exponent",
 ]
 
-STAGES = ("product", "cart", "checkout", "ordered", "paid")
 PAID_CHANNELS = (
     "sem",
     "cpc",
@@ -66,7 +66,7 @@ _FAMILIES: tuple[tuple[re.Pattern[str], frozenset[str], str], ...] = (
     (re.compile(r"(orders_valued|revenue_minor|refund_minor)\.[A-Z]{3}"), _ORDER, "revenue_minor.<CUR>"),
     (re.compile(r"ad_spend_minor\.[A-Z]{3}"), _SESSION, "ad_spend_minor.<CUR>"),
     (re.compile(rf"cohort\.(sessions|{'|'.join(STAGES)})@(\d+[smhd])"), _SESSION, "cohort.<stage>@<horizon>"),
-    (re.compile(r"rejected\.[a-z_]+"), _WHOLE, "rejected.<reason>"),
+    (re.compile(rf"rejected\.({'|'.join(REASONS)})"), _WHOLE, "rejected.<reason>"),
     (re.compile(r"field_defects\.[a-z_]+"), _WHOLE, "field_defects.<field>"),
 )
 _UNIT_MS = {"s": 1000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}

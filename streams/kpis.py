@@ -89,7 +89,7 @@ def _traffic(spec: EngineSpec) -> list[Kpi]:
             ("visitors",),
             hurts="down",
             word="UV 独立访客数",
-            help="Distinct visitors, estimated within 2 %.",
+            help="Distinct visitors, an estimate with a standard error of 2.3 %.",
         ),
         Kpi("page_views", ("page_views",), hurts="down", word="PV 页面浏览量", help="Pages seen."),
         Kpi(
