@@ -10,18 +10,27 @@ import orjson
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from streams.config import Config, CustomKpi, Source
+from streams.config import Config
+from streams.config_sections import CustomKpi, Note, Source
 from streams.durations import format_duration
 
 __all__ = ["example_toml", "main"]
 
 PATH = Path(__file__).parent.parent / "config" / "shop.example.toml"
-_TABLES: dict[str, type[BaseModel]] = {"source": Source, "kpi": CustomKpi}
-_KPI_EXAMPLE = """\
+_TABLES: dict[str, type[BaseModel]] = {"source": Source, "kpi": CustomKpi, "note": Note}
+_EXAMPLES = {
+    "kpi": """\
 # [[kpi]]                                  # a KPI of your own, as many as you like
 # name = "coupon_ratio"
 # numerator = ["orders_paid"]              # counters of docs/kpis.md that add up
-"""
+""",
+    "note": """\
+# [[note]]                                 # as many as you like
+# name = "summer sale"                     # shown where it matters
+# start = 2026-06-18T00:00:00              # TOML date-time; without an offset it is the shop's clock
+# end = 2026-06-19T00:00:00                # exclusive
+""",
+}
 
 
 def example_toml() -> str:
@@ -35,9 +44,9 @@ def example_toml() -> str:
         default = field.get_default(call_default_factory=True)
         if isinstance(default, BaseModel):
             lines += ["", *_header(f"[{name}]", type(default)), *_keys(type(default), default)]
-        elif name == "kpi":
-            lines += ["", *_header("", CustomKpi), _KPI_EXAMPLE.rstrip()]
-            lines += [f"# {key}" for key in _keys(CustomKpi, None)]
+        elif not default:
+            lines += ["", *_header("", _TABLES[name]), _EXAMPLES[name].rstrip()]
+            lines += [f"# {key}" for key in _keys(_TABLES[name], None)]
         else:
             model = _TABLES[name]
             for item in default:

@@ -75,3 +75,43 @@ def test_the_salt_comes_from_its_file_and_is_never_printed(tmp_path: Path, monke
 @pytest.mark.parametrize("ms", [0, 1, 999, 1_000, 61_001, 5_400_000, 90_061_007])
 def test_a_duration_reads_back(ms: int) -> None:
     assert parse_duration(format_duration(ms)) == ms
+
+
+def test_a_kpi_of_the_file_joins_the_catalogue(tmp_path: Path) -> None:
+    text = """[[kpi]]
+name = "cancel_ratio"
+numerator = ["orders_cancelled"]
+denominator = ["orders_placed"]
+hurts = "up"
+"""
+    kpi = load_config(written(tmp_path, text)).monitor_spec().kpis[-1]
+    assert (kpi.name, kpi.hurts, kpi.counts({"orders_cancelled": 3, "orders_placed": 7})) == (
+        "cancel_ratio",
+        "up",
+        (3, 7),
+    )
+
+
+def test_a_kpi_over_an_unknown_counter_is_refused(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, '[[kpi]]\nname = "x"\nnumerator = ["orders_canceled"]'))
+    with pytest.raises(ConfigError, match="orders_cancelled"):
+        config.catalogue()
+
+
+def test_a_note_without_an_offset_is_on_the_clock_of_the_shop(tmp_path: Path) -> None:
+    text = (
+        '[shop]\ntimezone = "Asia/Shanghai"\n[[note]]\nname = "sale"\n'
+        "start = 2026-06-18T08:00:00\nend = 2026-06-18T02:00:00Z"
+    )
+    note = load_config(written(tmp_path, text)).monitor_spec().notes[0]
+    assert (note.end_ms - note.start_ms, note.start_ms % 86_400_000) == (2 * 3_600_000, 0)
+
+
+def test_sasl_without_a_password_says_where_to_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FUNNELWATCH_KAFKA_SASL_PASSWORD", raising=False)
+    kafka = load_config(written(tmp_path, '[kafka]\nsecurity_protocol = "SASL_PLAINTEXT"\nsasl_username = "u"')).kafka
+    with pytest.raises(ConfigError, match="sasl_password_file"):
+        kafka.security()
+    monkeypatch.setenv("FUNNELWATCH_KAFKA_SASL_PASSWORD", "secret-7")
+    assert kafka.security()["sasl_plain_password"] == "secret-7"
+    assert "secret-7" not in repr(kafka)

@@ -1,0 +1,246 @@
+"""The sections of the configuration file: every key with its unit, bounds and default."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from streams.durations import parse_duration
+from streams.errors import ConfigError
+from streams.kpis import PAID_CHANNELS
+from streams.monitor import SEGMENT_KPIS
+
+__all__ = [
+    "CustomKpi",
+    "Detection",
+    "Funnel",
+    "Kafka",
+    "Live",
+    "Metrics",
+    "Note",
+    "Privacy",
+    "Section",
+    "Segments",
+    "Shop",
+    "Source",
+    "Time",
+    "Topics",
+    "secret",
+]
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value == 0:
+        return 0
+    raise ValueError('write a duration with its unit, such as "30s"')
+
+
+Duration = Annotated[int, BeforeValidator(_duration), Field(ge=0, json_schema_extra={"duration": True})]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+Dimension = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+
+
+class Kafka(Section):
+    """Where the broker is and how to talk to it. FUNNELWATCH_KAFKA_<KEY> in the environment wins over the file."""
+
+    bootstrap: str = Field("127.0.0.1:9092", description="host:port, several separated by commas")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to connect"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="for SASL_*")
+    sasl_username: str = Field("", description="for SASL_*")
+    sasl_password_file: str = Field("", description="a file with the password, or FUNNELWATCH_KAFKA_SASL_PASSWORD")
+    ssl_cafile: str = Field("", description="PEM file of the CA; empty: the system's")
+    ssl_certfile: str = Field("", description="PEM file of the client's certificate, if the broker wants one")
+    ssl_keyfile: str = Field("", description="PEM file of its key")
+    ssl_check_hostname: bool = Field(True, description="whether the certificate must name the host")
+
+    def security(self) -> dict[str, Any]:
+        """Arguments of aiokafka clients; empty for plain text. ``ConfigError`` where a file cannot be used."""
+        told: dict[str, Any] = {}
+        if self.security_protocol != "PLAINTEXT":
+            told["security_protocol"] = self.security_protocol
+        if self.security_protocol.startswith("SASL"):
+            told["sasl_mechanism"] = self.sasl_mechanism
+            told["sasl_plain_username"] = self.sasl_username
+            told["sasl_plain_password"] = secret(
+                "FUNNELWATCH_KAFKA_SASL_PASSWORD", self.sasl_password_file, "kafka.sasl_password_file"
+            )
+            if not (self.sasl_username and told["sasl_plain_password"]):
+                raise ConfigError(
+                    "needs a user and a password",
+                    key="kafka.security_protocol",
+                    value=self.security_protocol,
+                    way_out="set kafka.sasl_username and kafka.sasl_password_file or FUNNELWATCH_KAFKA_SASL_PASSWORD",
+                )
+        if self.security_protocol.endswith("SSL"):
+            told["ssl_context"] = self._ssl_context()
+        return told
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.ssl_cafile or None)
+            context.check_hostname = self.ssl_check_hostname
+            if self.ssl_certfile:
+                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile or None)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"cannot be used: {error}",
+                key="kafka.ssl_*",
+                value=[self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile],
+                way_out="name readable PEM files",
+            ) from error
+        return context
+
+
+class Source(Section):
+    """One source topic. All of them are keyed by session and have the same number of partitions."""
+
+    topic: Name = Field(description="name of the topic")
+    format: str = Field("native", description='"native", "ga4" or "segment"')
+
+
+class Topics(Section):
+    """The topics that funnelwatch writes."""
+
+    kpi: Name = Field("funnelwatch.kpi", description="KPI rows; compacted, one partition")
+    anomalies: Name = Field("funnelwatch.anomalies", description="verdicts and incidents; compacted, one partition")
+    dead_letter: Name = Field("funnelwatch.dead-letter", description="records that could not be used, with the reason")
+    snapshots: Name = Field("funnelwatch.snapshots", description="state; compacted, as many partitions as the sources")
+    partitions: int = Field(4, ge=1, le=1_000, description="of source topics that funnelwatch creates")
+    replication_factor: int = Field(1, ge=1, le=15, description="of topics that funnelwatch creates")
+
+
+class Shop(Section):
+    """Who is watched."""
+
+    name: Name = Field("shop", description="also the consumer group")
+    timezone: str = Field("UTC", description="IANA name; the day and week shape follow it")
+    currency: str = Field("CNY", pattern="^[A-Z]{3}$", description="ISO 4217; the one that losses are told in")
+    review_horizon: Duration = Field(7 * DAY, description="how far back an incident must be replayable")
+
+
+class Time(Section):
+    """Event time: windows, disorder, lateness."""
+
+    window: Duration = Field(60 * SECOND, description="length of a window")
+    grace: Duration = Field(25 * SECOND, description="how long a window stays open behind its end")
+    max_out_of_orderness: Duration = Field(5 * SECOND, description="the watermark is this far behind stream time")
+    max_lateness: Duration = Field(HOUR, description="older records are rejected")
+    max_future: Duration = Field(5 * MINUTE, description="records further ahead of their append time are rejected")
+    idle_after: Duration = Field(30 * SECOND, description="quiet this long, stream time follows the clock")
+    merge_wait: Duration = Field(10 * SECOND, description="how long a window waits for the rows of all partitions")
+
+
+class Funnel(Section):
+    """Sessions, carts and orders."""
+
+    session_gap: Duration = Field(30 * MINUTE, description="longest silence inside a session")
+    abandonment_timeout: Duration = Field(30 * MINUTE, description="silence after which a cart is idle")
+    conversion_window: Duration = Field(24 * HOUR, description="longest time from opening a cart to paying it")
+    order_memory: Duration = Field(24 * HOUR, description="how long order and payment ids are remembered")
+    cohort_horizons: list[Duration] = Field([15 * MINUTE], description="conversion of sessions within these times")
+    derive_event_id: Literal["content", "none"] = Field("content", description="for records without an id")
+    page_view_events: list[str] = Field(["page_view"], description="event types that count as a page view")
+    max_record_bytes: int = Field(1_048_576, ge=1_024, description="larger records are rejected, in bytes")
+
+
+class Segments(Section):
+    """By which values the counters are kept apart."""
+
+    session: list[Dimension] = Field(["channel", "device", "region", "customer_type"], description="of the session")
+    payment: list[Dimension] = Field(["payment_method", "payment_provider"], description="of the payment or order")
+    product: list[Dimension] = Field(["category"], description="of the product views, cart adds and items")
+    pairs: list[list[Dimension]] = Field([], description='pairs as well, such as [["device", "channel"]]')
+    max_values: int = Field(50, ge=1, le=1_000, description="per dimension; the rest is `other`")
+
+
+class Privacy(Section):
+    """What of a person may be kept."""
+
+    salt_file: str = Field("", description="file with the salt for user and visitor ids, or FUNNELWATCH_SALT")
+    dead_letter_payload: Literal["full", "none"] = Field("full", description="original bytes in dead letters")
+    dead_letter_max_bytes: int = Field(65_536, ge=0, le=900_000, description="of the original kept, in bytes")
+
+
+class CustomKpi(Section):
+    """A KPI of your own: a formula over counters."""
+
+    name: Dimension = Field(description="unique")
+    numerator: list[str] = Field(description="counters that add up")
+    denominator: list[str] = Field([], description="counters that add up; none: a volume")
+    unit: str = Field("", description="what a value counts, such as `orders`")
+    hurts: Literal["down", "up", "none"] = Field("down", description="the direction that is bad")
+    delay: Duration = Field(0, description="how long the counters lag behind their cause")
+    min_window: Duration = Field(MINUTE, description="shortest window it means something in")
+    help: str = Field("", description="one sentence for the board")
+
+
+class Detection(Section):
+    """How readily the judge speaks; one setting serves shops of every size."""
+
+    false_pages_per_week: float = Field(1.0, gt=0, le=1_000, description="budget for all series together")
+    warm_up: Duration = Field(2 * HOUR, description="time before the first verdict of a series")
+    segment_kpis: list[str] = Field(list(SEGMENT_KPIS), description="ratios judged by segment as well")
+    segment_dimensions: list[Dimension] = Field([], description="by these; empty: all of session and payment")
+    max_segment_series: int = Field(200, ge=0, le=10_000, description="cap on judged segments")
+    paid_channels: list[str] = Field(list(PAID_CHANNELS), description="channels that are paid for")
+
+
+class Note(Section):
+    """A campaign or holiday that is announced, so that it does not page."""
+
+    name: str = Field(description="shown where it matters")
+    kind: Literal["campaign", "holiday"] = Field("campaign", description='"campaign" or "holiday"')
+    start: datetime = Field(description="TOML date-time; without an offset it is the shop's clock")
+    end: datetime = Field(description="exclusive")
+
+
+class Metrics(Section):
+    """The page that Prometheus reads."""
+
+    host: str = Field("127.0.0.1", description="address to bind; loopback unless told otherwise")
+    port: Port = Field(9464, description="0: any free one")
+    max_series: int = Field(20_000, ge=100, description="cap on exported series; the rest is counted as dropped")
+
+
+class Live(Section):
+    """The running worker."""
+
+    session_timeout: Duration = Field(10 * SECOND, description="a silent worker loses its partitions after this time")
+    checkpoint_interval: Duration = Field(5 * SECOND, description="between snapshots")
+    max_poll_records: int = Field(1_000, ge=1, description="records of one fetch")
+    stuck_after: Duration = Field(
+        60 * SECOND, description="the watchdog ends the process after this time without progress"
+    )
+
+
+def secret(variable: str, path: str, key: str) -> str:
+    """The variable of the environment, else the content of the file, else nothing; never the value in an error."""
+    if variable in os.environ:
+        return os.environ[variable]
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be read: {error.strerror}", key=key, value=path, way_out=f"or set {variable}"
+        ) from error
