@@ -44,7 +44,7 @@ def _told(metric: str, *, segment: bool) -> str:
     place = ",dimension=%q,value=%q" if segment else f",{WHOLE}".replace('"', '\\"')
     labels = "$labels.kpi $labels.dimension $labels.value" if segment else "$labels.kpi"
     query = f'{{{{ with query (printf "kpi:funnel_kpi_{metric}:max{{kpi=%q{place}}}" {labels}) }}}}'
-    return query + "{{ . | first | value | humanize }}{{ else }}unknown{{ end }}"
+    return query + '{{ . | first | value | printf "%.5g" }}{{ else }}unknown{{ end }}'
 
 
 def _range(*, segment: bool = False) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from detectors.base import Incident, Observation, Verdict
-from streams.engine.rows import Row, Segment
+from streams.engine.rows import WHOLE, Row, Segment
 
 __all__ = ["JudgementLike", "KpiLike", "KpiReading", "PartitionView", "Seen", "View", "WindowLike", "WindowView"]
 
@@ -78,6 +78,11 @@ class WindowView(NamedTuple):
     end_ms: int
     counters: Mapping[str, int]
     missing: tuple[int, ...]
+
+    @property
+    def length_ms(self) -> int:
+        """End minus start."""
+        return self.end_ms - self.start_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,24 +245,25 @@ class View:
         self._units = {kpi.name: (kpi.unit, kpi.hurts or "none") for kpi in kpis}
 
     def window(self, window: WindowLike, observations: Iterable[Observation] = ()) -> None:
-        """Take a closed, merged window; one that ended before the latest is ignored.
+        """Take a closed, merged window; cohorts, coarser windows and older ones are ignored.
 
         Parameters
         ----------
         window
-            A window of the basic length: its whole gives the funnel.
+            A window of the basic length: its whole gives the funnel. A later revision of the latest replaces it.
         observations
             KPIs of any window length that nobody judges; what ``judged`` brings need not be told here.
         """
         self._read(observations)
-        latest = self._window
-        if latest and window.end_ms < latest.end_ms:
+        whole, latest = window.rows.get(WHOLE), self._window
+        if whole is None or whole.kind != "window":
             return
-        if latest is None or window.end_ms > latest.end_ms:
+        told = WindowView(window.start_ms, window.end_ms, dict(whole.counters), tuple(window.missing))
+        if latest and (told.length_ms, -told.end_ms) > (latest.length_ms, -latest.end_ms):
+            return
+        if latest is None or told.end_ms > latest.end_ms:
             self._add({"windows": 1})
-        whole = window.rows.get(())
-        told = dict(whole.counters) if whole else {}
-        self._window = WindowView(window.start_ms, window.end_ms, told, tuple(window.missing))
+        self._window = told
 
     def judged(self, judgement: JudgementLike) -> None:
         """Take verdicts (the latest of each series stands) and the incidents that changed."""

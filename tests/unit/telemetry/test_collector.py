@@ -1,0 +1,167 @@
+"""What a scrape says: every series declared, closed label sets, a cap that is told."""
+
+import re
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams import events
+from streams.telemetry import names
+from streams.telemetry.collector import registry_of
+from streams.telemetry.view import View
+from tests.support.prometheus import KPIS, Told, busy_view, incident, verdict, window
+
+Key = tuple[str, frozenset[tuple[str, str]]]
+
+
+def scrape(view: View, max_series: int = 20_000) -> dict[Key, float]:
+    from prometheus_client import generate_latest
+
+    told: dict[Key, float] = {}
+    for family in text_string_to_metric_families(generate_latest(registry_of(view, max_series=max_series)).decode()):
+        for sample in family.samples:
+            key = sample.name, frozenset(sample.labels.items())
+            assert key not in told, f"{key} is told twice"
+            told[key] = sample.value
+    return told
+
+
+def value(told: dict[Key, float], name: str, **labels: str) -> float | None:
+    return told.get((name, frozenset(labels.items())))
+
+
+def test_every_series_of_the_catalogue_is_exported_and_no_other() -> None:
+    told = scrape(busy_view())
+    ours = {name for name, _ in told if name.startswith("funnel_")}
+    assert ours == {metric.name for metric in names.CATALOGUE}
+    for name, labels in told:
+        if name in ours:
+            assert {label for label, _ in labels} == set(names.metric(name).labels), name
+
+
+def test_names_follow_the_conventions() -> None:
+    for metric in names.CATALOGUE:
+        assert re.fullmatch(r"funnel_[a-z_]+", metric.name)
+        assert metric.name.endswith("_total") == (metric.kind == "counter"), metric.name
+        assert not metric.name.endswith("_created")
+        assert metric.help.endswith("."), metric.name
+
+
+def test_the_reasons_of_the_engine_are_all_exported_from_the_start() -> None:
+    told = scrape(View())
+    for reason in events.REASONS:
+        assert value(told, "funnel_rejected_records_total", reason=reason) == 0
+
+
+def test_the_stages_are_those_of_the_engine() -> None:
+    assert ("visit", *events.STAGES) == names.STAGES
+
+
+def test_a_worker_that_judges_nothing_exports_no_kpi() -> None:
+    view = busy_view()
+    view.drop_judge()
+    exported = {name for name, _ in scrape(view)}
+    assert not [name for name in exported if name.startswith(("funnel_kpi", "funnel_open_incident", "funnel_window_"))]
+    assert "funnel_records_total" in exported
+
+
+def test_a_judge_that_reads_its_past_exports_nothing_of_it() -> None:
+    view = View()
+    view.judge_rebuilding()
+    view.kpis(KPIS)
+    view.window(window(60_000))
+    view.judged(Told((verdict(active=True, kind="drop"),), (incident(),)))
+    assert value(scrape(view), "funnel_window_end_timestamp_seconds") is None
+    view.judge_live()
+    assert value(scrape(view), "funnel_window_end_timestamp_seconds") == 60.0
+
+
+def test_zero_is_exported_and_no_value_is_not() -> None:
+    view = View()
+    view.judged(Told((verdict(value=0.0, successes=0), verdict("bounce_ratio", value=None, successes=0, trials=0))))
+    view.judge_live()
+    told, whole = scrape(view), {"dimension": "all", "value": "all"}
+    assert value(told, "funnel_kpi_value", kpi="conversion_ratio", **whole) == 0
+    assert value(told, "funnel_kpi_value", kpi="bounce_ratio", **whole) is None
+    assert value(told, "funnel_kpi_trials", kpi="bounce_ratio", **whole) == 0
+
+
+def test_an_active_verdict_says_on_which_side_it_stands() -> None:
+    view = View()
+    drop = verdict("orders", value=9.0, expected=8.0, active=True, kind="drop")
+    rise = verdict("bounce_ratio", value=0.1, expected=0.2, active=True, kind="rise")
+    drift = verdict("conversion_ratio", value=0.5, expected=0.2, active=True, kind="drift")
+    view.judged(Told((drop, rise, drift, verdict("new_customer_ratio"))))
+    view.judge_live()
+    told = scrape(view)
+    sides = {
+        kpi: tuple(
+            value(told, "funnel_kpi_active", kpi=kpi, dimension="all", value="all", direction=side)
+            for side in names.DIRECTIONS
+        )
+        for kpi in ("orders", "bounce_ratio", "conversion_ratio", "new_customer_ratio")
+    }
+    assert sides == {"orders": (1, 0), "bounce_ratio": (0, 1), "conversion_ratio": (0, 1), "new_customer_ratio": (0, 0)}
+
+
+def test_the_cap_keeps_the_whole_then_what_is_active_then_what_is_large() -> None:
+    view = View()
+    small = verdict(segment=(("device", "tv"),), trials=3, active=True, kind="drop")
+    large = verdict(segment=(("device", "ios"),), trials=500)
+    medium = verdict(segment=(("device", "web"),), trials=50)
+    view.judged(Told((medium, large, small, verdict())))
+    view.judge_live()
+    per_series = sum(1 for name, labels in scrape(view) if ("value", "ios") in labels)
+    told = scrape(view, max_series=3 * per_series)
+    shown = {dict(labels)["value"] for name, labels in told if name == "funnel_kpi_value"}
+    assert shown == {"all", "tv", "ios"}
+    assert value(told, "funnel_dropped_series") == per_series
+    assert value(scrape(view, max_series=4 * per_series), "funnel_dropped_series") == 0
+
+
+def test_values_that_are_equal_once_cut_do_not_fail_the_scrape() -> None:
+    view = View()
+    long = "x" * 64
+    view.judged(Told((verdict(segment=(("channel", long + "a"),)), verdict(segment=(("channel", long + "b"),)))))
+    view.judge_live()
+    told = scrape(view)
+    assert value(told, "funnel_kpi_value", kpi="conversion_ratio", dimension="channel", value=long) == 0.031
+    assert (value(told, "funnel_dropped_series") or 0) > 0
+
+
+def test_text_of_the_shop_cannot_break_the_page() -> None:
+    view = View()
+    odd = 'a"b\\c\nd\ud800'
+    view.judged(Told((verdict(segment=(("channel", odd),)),)))
+    view.judge_live()
+    assert any(dict(labels).get("value") == 'a"b\\c\nd?' for _, labels in scrape(view))
+
+
+def test_an_unknown_reason_or_an_odd_field_becomes_other() -> None:
+    view = View()
+    view.rejected("somebody@shop.example", 3)
+    view.partition(0, counts={"field_defects.Ann Smith": 2}, watermark_ms=None, lag_records={})
+    told = scrape(view)
+    assert value(told, "funnel_rejected_records_total", reason="other") == 3
+    assert value(told, "funnel_field_defects_total", field="other") == 2
+
+
+def test_moments_are_seconds_and_absent_until_known() -> None:
+    view = View()
+    view.assigned((4,), 8)
+    assert value(scrape(view), "funnel_watermark_timestamp_seconds", partition="4") is None
+    view.partition(4, counts={}, watermark_ms=1_760_000_000_250, lag_records={"orders": 6})
+    told = scrape(view)
+    assert value(told, "funnel_watermark_timestamp_seconds", partition="4") == 1_760_000_000.25
+    assert value(told, "funnel_lag_records", partition="4", topic="orders") == 6
+
+
+def test_losses_of_the_open_incidents_add_up_by_currency() -> None:
+    view = View()
+    euro = incident("stop", currency="EUR", money_lost_minor=5.0, orders_lost=2.0)
+    unknown = incident("rise", currency=None, money_lost_minor=None, orders_lost=None)
+    view.judged(Told(incidents=(incident("drop"), euro, unknown)))
+    view.judge_live()
+    told = scrape(view)
+    assert value(told, "funnel_lost_orders") == 15.0
+    assert value(told, "funnel_lost_money_minor", currency="EUR") == 5.0
+    assert value(told, "funnel_lost_money_minor", currency="CNY") == 170_900.0
