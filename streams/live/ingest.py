@@ -1,0 +1,292 @@
+"""Batches of records into engines, rows and dead letters out of them: one engine for each owned partition."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+from aiokafka.partitioner import murmur2
+from faust.types import TP
+
+from streams.engine.batch import Batch, Outcome, Reject
+from streams.engine.engine import Engine
+from streams.engine.rows import encode_row, row_key
+from streams.live.outbox import Outbox
+from streams.live.settings import LiveSettings
+from streams.live.transport import Standing
+from streams.telemetry.view import View
+
+__all__ = ["Ingest", "Lane", "Reader", "dead_letter"]
+
+SAMPLED_KEYS = 4
+HIGH_RECORDS = 20_000
+LOW_RECORDS = 5_000
+"""Records of one source that may wait in an engine for another source, before its fetches pause."""
+
+IN_TRANSIT_SECONDS = 0.5
+"""A fetch is on its way between two threads for a few milliseconds; past this, the position needs no record."""
+
+
+class Reader(Protocol):
+    """What ingest asks of the consumer."""
+
+    def standing(self, tp: TP) -> Standing | None: ...
+    def pause_partitions(self, tps: Sequence[TP]) -> None: ...
+    def resume_partitions(self, tps: Sequence[TP]) -> None: ...
+
+
+@dataclass(slots=True)
+class Lane:
+    """One owned partition: its engine, and how far each source has come."""
+
+    engine: Engine
+    taken: dict[str, int]
+    """Offset behind the last record that was pushed, by topic; at first where the source is read on."""
+    start: dict[str, int]
+    fetched_ms: int = 0
+    """When the newest of the records was fetched."""
+    active_at: float = 0.0
+    """Monotonic seconds at which the last record came."""
+    paused: set[str] = field(default_factory=set)
+    level_since: dict[str, float] = field(default_factory=dict)
+    dirty: bool = True
+    """Whether anything has changed since the last snapshot."""
+
+    def next_offset(self, topic: str) -> int:
+        """First offset of a source that the engine has not absorbed."""
+        return max(self.start[topic], self.engine.next_offsets.get(topic, 0))
+
+    def waiting(self, topic: str) -> int:
+        """Records of a source that the engine holds back, counted by offsets."""
+        return max(0, self.taken[topic] - self.next_offset(topic))
+
+
+class Ingest:
+    """Feeds the engines; all of it synchronous, so a snapshot between two calls is a consistent one.
+
+    Parameters
+    ----------
+    settings
+        Of the worker.
+    outbox
+        Takes rows and dead letters.
+    view
+        Is told once a batch.
+    now_ms, monotonic
+        The clocks, as arguments.
+    """
+
+    def __init__(
+        self,
+        settings: LiveSettings,
+        outbox: Outbox,
+        view: View,
+        *,
+        now_ms: Callable[[], int],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._settings, self._outbox, self._view = settings, outbox, view
+        self._now_ms, self._monotonic = now_ms, monotonic
+        self._topics = settings.source_topics
+        self.partitions = settings.partitions
+        self.lanes: dict[int, Lane] = {}
+        self.records = 0
+        """Records taken by this process."""
+        self.reader: Reader | None = None
+
+    def open(self, engines: Mapping[int, Engine], offsets: Mapping[int, Mapping[str, int]], partitions: int) -> None:
+        """Own these partitions from now on.
+
+        Parameters
+        ----------
+        engines
+            By partition, restored or new.
+        offsets
+            Where each source is read on, by partition.
+        partitions
+            Number of partitions of the sources.
+        """
+        self.partitions = partitions
+        now = self._monotonic()
+        self.lanes = {
+            one: Lane(engine, dict(offsets[one]), dict(offsets[one]), active_at=now) for one, engine in engines.items()
+        }
+        self._view.assigned(sorted(engines), partitions)
+        for partition in engines:
+            self._tell(partition)
+
+    def close(self) -> None:
+        """Own nothing any more."""
+        self.lanes = {}
+
+    def take(self, topic: str, partition: int, records: Sequence[Any]) -> None:
+        """Give the records of one fetch to their engine, and send on what comes out.
+
+        Parameters
+        ----------
+        topic, partition
+            Where they come from; records of a partition that is not owned any more are passed over.
+        records
+            aiokafka's records, in order of offset.
+        """
+        lane = self.lanes.get(partition)
+        if lane is None or not records:
+            return
+        now_ms = self._now_ms()
+        append_ms = [record.timestamp for record in records]
+        if max(append_ms) > now_ms:
+            append_ms = [min(moment, now_ms) for moment in append_ms]
+        lane.engine.push(
+            Batch(
+                topic,
+                partition,
+                [record.offset for record in records],
+                append_ms,
+                [record.key for record in records],
+                [record.value for record in records],
+            )
+        )
+        lane.taken[topic] = records[-1].offset + 1
+        lane.active_at = self._monotonic()
+        standing = self.reader.standing(TP(topic, partition)) if self.reader else None
+        lane.fetched_ms = max(lane.fetched_ms, standing.answered_ms if standing else 0)
+        self.records += len(records)
+        self._sample_keys(partition, records)
+        self._advance(partition, lane)
+
+    def tick(self) -> None:
+        """Do what follows from time alone: go on without a source that is caught up, and fire the idle rule."""
+        for partition, lane in list(self.lanes.items()):
+            level = self._align(partition, lane)
+            if any(lane.waiting(topic) for topic in self._topics):
+                self._advance(partition, lane)
+            quiet = self._monotonic() - lane.active_at
+            if level and quiet * 1_000 >= self._settings.engine.idle_after_ms:
+                outcome = lane.engine.idle(self._now_ms() - self._settings.engine.idle_after_ms)
+                self._send(partition, lane, outcome)
+
+    def lag(self) -> dict[int, dict[str, int]]:
+        """Records behind the end of the log, by partition and topic, as far as the broker has told."""
+        return {partition: self._lag(partition, lane) for partition, lane in self.lanes.items()}
+
+    def _advance(self, partition: int, lane: Lane) -> None:
+        self._align(partition, lane)
+        self._send(partition, lane, lane.engine.drain())
+        self._balance(partition, lane)
+
+    def _align(self, partition: int, lane: Lane) -> bool:
+        """Tell the engine which sources are caught up; True where all are."""
+        level = True
+        for topic in self._topics:
+            caught_up = self._caught_up(topic, partition, lane)
+            lane.engine.set_caught_up(topic, caught_up)
+            level = level and caught_up
+        return level
+
+    def _caught_up(self, topic: str, partition: int, lane: Lane) -> bool:
+        standing = self.reader.standing(TP(topic, partition)) if self.reader else None
+        # An answer older than the newest record cannot tell whether this source has one that comes before it.
+        if standing is None or standing.answered_ms < lane.fetched_ms:
+            return False
+        if lane.taken[topic] >= standing.end_offset:
+            return True
+        if standing.position < standing.end_offset:
+            lane.level_since.pop(topic, None)
+            return False
+        # Read to the end, but the end has no record: markers of transactions, or a record on its way to us.
+        since = lane.level_since.setdefault(topic, self._monotonic())
+        return self._monotonic() - since >= IN_TRANSIT_SECONDS
+
+    def _send(self, partition: int, lane: Lane, outcome: Outcome) -> None:
+        if not (outcome.rows or outcome.rejects or outcome.records):
+            return
+        lane.dirty = True
+        settings = self._settings
+        for row in outcome.rows:
+            self._outbox.put(partition, settings.kpi_topic, row_key(row), encode_row(row), 0)
+        for reject in outcome.rejects:
+            key, value = dead_letter(reject, settings.dead_letter_bytes)
+            self._outbox.put(partition, settings.dead_letter_topic, key, value)
+        if outcome.rejects:
+            self._view.dead_letters(len(outcome.rejects))
+        self._tell(partition)
+
+    def _tell(self, partition: int) -> None:
+        lane = self.lanes[partition]
+        self._view.partition(
+            partition,
+            counts=lane.engine.counts,
+            watermark_ms=lane.engine.watermark_ms,
+            lag_records=self._lag(partition, lane),
+            open_sessions=lane.engine.open_sessions,
+        )
+
+    def _lag(self, partition: int, lane: Lane) -> dict[str, int]:
+        told = {}
+        for topic in self._topics:
+            standing = self.reader.standing(TP(topic, partition)) if self.reader else None
+            if standing is not None:
+                told[topic] = max(0, standing.end_offset - lane.next_offset(topic))
+        return told
+
+    def _balance(self, partition: int, lane: Lane) -> None:
+        """Pause a source that runs ahead of another one, so that what waits in memory has a bound."""
+        if self.reader is None:
+            return
+        for topic in self._topics:
+            waiting = lane.waiting(topic)
+            if waiting > HIGH_RECORDS:
+                lane.paused.add(topic)
+                self.reader.pause_partitions([TP(topic, partition)])
+            elif topic in lane.paused and waiting <= LOW_RECORDS:
+                lane.paused.discard(topic)
+                self.reader.resume_partitions([TP(topic, partition)])
+
+    def _sample_keys(self, partition: int, records: Sequence[Any]) -> None:
+        sampled = records[:: max(1, len(records) // SAMPLED_KEYS)]
+        strangers = sum(
+            1 for record in sampled if record.key and (murmur2(record.key) & 0x7FFFFFFF) % self.partitions != partition
+        )
+        if strangers:
+            self._view.miskeyed(strangers)
+
+
+def dead_letter(reject: Reject, payload_bytes: int) -> tuple[bytes, bytes]:
+    """Key and value of the record that tells why another one was not counted.
+
+    The key holds the coordinates, so a repeated dead letter replaces itself. Of the original's key and value at
+    most ``payload_bytes`` are kept, as text where they are UTF-8, else in base64.
+
+    >>> key, value = dead_letter(Reject("orders", 3, 1842, 7, "not_json", "line 1", b"s-1", b"{{{"), 2)
+    >>> key
+    b'orders|3|1842'
+    >>> orjson.loads(value)["value"]
+    '{{'
+    """
+    told: dict[str, Any] = {
+        "topic": reject.topic,
+        "partition": reject.partition,
+        "offset": reject.offset,
+        "append_ms": reject.append_ms,
+        "reason": reject.reason,
+        "detail": reject.detail,
+        "value_bytes": len(reject.value or b""),
+    }
+    if payload_bytes:
+        told |= _shown("key", reject.key, payload_bytes) | _shown("value", reject.value, payload_bytes)
+    else:
+        del told["detail"]  # it may quote the record
+    key = f"{reject.topic}|{reject.partition}|{reject.offset}".encode()
+    return key, orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+
+
+def _shown(name: str, data: bytes | None, limit: int) -> dict[str, str]:
+    if data is None:
+        return {}
+    try:
+        return {name: data[:limit].decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": base64.b64encode(data[:limit]).decode()}

@@ -1,0 +1,184 @@
+"""Faust's consumer, changed in four places: a fetch is one message, positions come from the state, nothing naps.
+
+Why each change is needed is told in ``docs/decisions/live-transport.md``; the private names of Faust and
+aiokafka that this module leans on are held by a contract test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import faust
+from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.conductor import Conductor
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+__all__ = ["BatchConsumer", "Hooks", "Standing", "install"]
+
+FETCH_WAIT_MS = 200
+"""Faust's 1.5 s would let a quiet source on one broker hold the records of a busy one back for as long."""
+
+REVOKE_SECONDS = 5.0
+
+
+class Hooks(NamedTuple):
+    """What the transport asks of the worker."""
+
+    positions: Callable[[], Mapping[TP, int]]
+    """Where to read on, for every assigned partition; asked before the flow of records resumes."""
+    before_revoke: Callable[[], Awaitable[None]]
+    """Awaited, for 5 s at most, while the partitions still belong to this worker."""
+    revoked: Callable[[], None]
+    """The partitions are gone: what is in memory is not the truth any more."""
+
+
+class Standing(NamedTuple):
+    """Where the reading of a partition stands, as of the last answer of its broker."""
+
+    position: int
+    end_offset: int
+    answered_ms: int
+
+
+class _Fetched(dict[TP, list[Any]]):
+    """Records by partition, and how many seeks came before them."""
+
+    seeks: int = 0
+
+
+class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """The thread that talks to the broker; it marks each fetch with the seeks that came before it."""
+
+    seeks = 0
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._isolation_level = "read_committed"  # records of aborted transactions never happened
+        return consumer
+
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+        self.seeks += 1
+        await super()._seek_wait(consumer, partitions)
+
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> _Fetched:
+        fetched = _Fetched(await super()._fetch_records(*args, **kwargs))
+        fetched.seeks = self.seeks  # no await since the records were taken: the mark belongs to them
+        if not self.consumer.flow_active:
+            # This call outlived a rebalance and has taken records that nobody waits for: put them back.
+            for tp, records in fetched.items():
+                if records:
+                    self.seek(tp, records[0].offset)
+            return _Fetched()
+        return fetched
+
+
+class BatchConsumer(driver.Consumer):  # type: ignore[misc]
+    """Hands the records that one fetch brought for a partition to the agent as one message."""
+
+    hooks: Hooks
+
+    def _new_consumer_thread(self) -> BatchThread:
+        return BatchThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's signature
+        if self.flow_active and not self._get_active_partitions():
+            # Faust naps for a second while every partition is throttled, and the agents are idle long before.
+            await asyncio.sleep(0.01)
+            return _Fetched(), None
+        return await super()._wait_next_records(timeout)  # type: ignore[no-any-return]
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - as above
+        records, _ = await self._wait_next_records(timeout)
+        if not records or self.should_stop:
+            return
+        generation = self.app.consumer_generation_id
+        for tp, batch in records.items():
+            # What is not handed out here is read again: the flow never resumes without a seek to the state.
+            if records.seeks != self._thread.seeks or not self.flow_active:
+                return
+            if batch:
+                yield tp, _packed(tp, batch, generation)
+
+    async def perform_seek(self) -> None:
+        """Seek every assigned partition to where its state wants to read on."""
+        positions = self.hooks.positions()
+        assigned = self.assignment()
+        if missing := assigned - set(positions):
+            # The assignment has changed since the state was loaded: the next rebalance begins again.
+            raise IllegalStateError(f"no state for {sorted(missing)}")
+        await self.seek_wait({tp: positions[tp] for tp in assigned})
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        if revoked:
+            self.stop_flow()
+            try:
+                await asyncio.wait_for(self.hooks.before_revoke(), REVOKE_SECONDS)
+            except Exception as error:  # the state on the topic stays what it was, and the next owner goes on from it
+                self.log.warning("no last snapshot before the partitions were revoked: %r", error)
+        self.hooks.revoked()
+        await super().on_partitions_revoked(revoked)
+
+    async def verify_all_partitions_active(self) -> None:
+        """Do nothing: Faust compares clocks of two kinds here; the worker has a watchdog of its own."""
+
+    async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
+        """Tell the group how far durable snapshots reach, for lag displays; False where the broker refuses.
+
+        The state never depends on it: a worker reads on from its snapshot.
+        """
+        told = {driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+        try:
+            await self._thread.call_thread(self._thread._ensure_consumer().commit, told)
+        except (KafkaError, IllegalStateError) as error:
+            self.log.info("offsets not committed: %r", error)
+            return False
+        return True
+
+    def standing(self, tp: TP) -> Standing | None:
+        """Where the reading of an assigned partition stands; None before the first answer of the broker."""
+        subscription = self._thread._ensure_consumer()._subscription.subscription
+        assignment = subscription.assignment if subscription else None
+        if assignment is None or tp not in assignment.tps:
+            return None
+        state = assignment.state_value(tp)
+        if state.highwater is None or state.timestamp is None or not state.has_valid_position:
+            return None
+        stable = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
+        return Standing(state.position, min(state.highwater, stable), state.timestamp)
+
+
+class PromptConductor(Conductor):  # type: ignore[misc]
+    """Subscribes again at once where a topic comes late; Faust would wait for 45 s."""
+
+    _resubscribe_sleep_lock_seconds = 0.5
+
+
+def install(app: faust.App, hooks: Hooks) -> None:
+    """Give an app this transport; before its first agent."""
+    consumer = type("HookedConsumer", (BatchConsumer,), {"hooks": hooks})
+    transport = type("BatchTransport", (driver.Transport,), {"Consumer": consumer, "Conductor": PromptConductor})
+    app.transport = transport(app.conf.broker_consumer, app)
+
+
+def _packed(tp: TP, records: Sequence[Any], generation: int) -> ConsumerMessage:
+    last = records[-1]
+    return ConsumerMessage(
+        tp.topic,
+        tp.partition,
+        last.offset,
+        last.timestamp / 1000.0,
+        last.timestamp_type,
+        (),
+        None,
+        records,
+        None,
+        0,
+        0,
+        tp,
+        generation_id=generation,
+    )

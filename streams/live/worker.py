@@ -1,0 +1,311 @@
+"""One live worker from start to stop: ``run_worker`` returns the exit code of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.types import TP
+
+from streams.errors import BrokerError, FunnelwatchError
+from streams.kafka import log_bounds
+from streams.live.app import build_app
+from streams.live.checkpoint import Checkpoints
+from streams.live.ingest import Ingest
+from streams.live.logs import get_logger, set_up_logs
+from streams.live.outbox import Outbox
+from streams.live.settings import LiveSettings
+from streams.live.topics import ensure_topics
+from streams.live.transport import Hooks
+from streams.live.watch import Watch
+from streams.live.watchdog import EXIT_STUCK, Vitals, Watchdog
+from streams.telemetry.server import MetricsServer
+from streams.telemetry.view import View
+
+__all__ = ["Worker", "run_worker"]
+
+TICK_SECONDS = 0.1
+SLICE_SECONDS = 0.02
+"""An agent lets others have the event loop after this time of work."""
+
+GC_THRESHOLDS = (50_000, 20, 100)
+
+logger = get_logger("worker")
+
+
+def run_worker(settings: LiveSettings) -> int:
+    """Run a worker until SIGTERM or SIGINT; returns the exit code.
+
+    0 after a clean stop, 1 after an unknown error, 2 for a setting, 3 for the broker, 4 for stored state that does
+    not fit, 75 where the worker was stuck and has to be started again.
+    """
+    set_up_logs()
+    view = View(worker=f"{socket.gethostname()}-{os.getpid()}", version=_version())
+    server = MetricsServer(view, host=settings.metrics_host, port=settings.metrics_port, max_series=settings.max_series)
+    try:
+        server.start()
+        logger.info("starting metrics=%s bootstrap=%s group=%s", server.url, settings.bootstrap, settings.app_id)
+        with tempfile.TemporaryDirectory(prefix="funnelwatch-") as datadir:
+            return asyncio.run(Worker(settings, view, Path(datadir)).run())
+    except FunnelwatchError as error:
+        logger.error("%s", error)
+        return error.exit_code
+    finally:
+        server.stop()
+
+
+class Worker:
+    """Everything of one worker, wired; one object is run once.
+
+    Parameters
+    ----------
+    settings
+        Of the worker.
+    view
+        What the metrics page shows.
+    datadir
+        An empty directory for Faust.
+    """
+
+    def __init__(self, settings: LiveSettings, view: View, datadir: Path) -> None:
+        self.settings, self.view, self._datadir = settings, view, datadir
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._partitions = settings.partitions
+        self._kpi = TP(settings.kpi_topic, 0)
+        self.outbox = Outbox(settings.client_args, self.fail)
+        self.ingest = Ingest(settings, self.outbox, view, now_ms=_now_ms, monotonic=time.monotonic)
+        self.checkpoints = Checkpoints(settings, self.ingest, self.outbox, view, now_ms=_now_ms)
+        self.watch = Watch(settings, self.outbox, view, now_ms=_now_ms)
+        self.vitals = Vitals(started=time.monotonic())
+        self._answers = 0
+        self._app: faust.App | None = None
+
+    async def run(self) -> int:
+        """Run until told to stop or until something fails; returns the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+        dog = Watchdog(self.vitals, self.settings.stuck_seconds, self.settings.stop_seconds, self.view.health)
+        dog.start()
+        try:
+            self._partitions = await ensure_topics(self.settings)
+            await self.outbox.start()
+            return await self._run_app()
+        finally:
+            dog.cancel()
+            await self.outbox.stop(1.0)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def fail(self, error: BaseException) -> None:
+        """Stop because of an error; the first one counts."""
+        if self._failure is None:
+            self._failure = error
+            if isinstance(error, FunnelwatchError):
+                logger.error("%s", error)
+            else:
+                logger.error("failed error=%r", error, exc_info=error)
+            self.view.health(f"{type(error).__name__}: {error}")
+        self._stop.set()
+
+    async def _run_app(self) -> int:
+        hooks = Hooks(self._positions, self.checkpoints.save, self._on_revoked)
+        handlers = dict.fromkeys(self.settings.source_topics, self._on_source) | {self._kpi.topic: self._on_kpi}
+        self._app = app = build_app(self.settings, hooks, handlers, self.fail, self._datadir)
+        self.ingest.reader = self.checkpoints.committer = app.consumer
+        app.on_rebalance_complete.connect(self._on_assigned)
+        tasks = [asyncio.create_task(self._guarded(one)) for one in (self._tick, self.checkpoints.run, self._start_app)]
+        await self._stop.wait()
+        self.view.stopping()
+        self.vitals.stopping_since = time.monotonic()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        clean = await self._wind_down(app)
+        if self._failure is not None:
+            return self._failure.exit_code if isinstance(self._failure, FunnelwatchError) else 1
+        if not clean:
+            logger.error("stopped without a clean end: the state is the one of the last snapshot")
+            logging.shutdown()
+            os._exit(EXIT_STUCK)
+        logger.info("stopped records=%d", self.ingest.records)
+        return 0
+
+    async def _start_app(self) -> None:
+        if self._app is not None:
+            await self._app.start()
+
+    async def _wind_down(self, app: faust.App) -> bool:
+        """Save what there is and leave the group, within the time that a stop may take."""
+        seconds = self.settings.stop_seconds / 3
+        clean = True
+        app.consumer.stop_flow()
+        if self._failure is None:
+            clean = await _within(seconds, self.checkpoints.save())
+        self.ingest.close()
+        clean = await _within(seconds, app.stop()) and clean
+        return clean
+
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.fail(error)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._stop.is_set():
+            logger.warning("second signal: leaving at once")
+            os._exit(EXIT_STUCK)
+        logger.info("stopping signal=%s", signal.Signals(number).name)
+        self._stop.set()
+
+    # What Faust calls.
+
+    async def _on_source(self, topic: str, partition: int, records: list[Any]) -> None:
+        try:
+            self.ingest.take(topic, partition, records)
+        except Exception as error:
+            logger.error("engine_failed at=%s[%d]@%d..%d", topic, partition, records[0].offset, records[-1].offset)
+            self.fail(error)
+        await self.outbox.room()
+
+    async def _on_kpi(self, topic: str, partition: int, records: list[Any]) -> None:
+        started = time.monotonic()
+        try:
+            for first in range(0, len(records), 50):
+                self.watch.take(records[first : first + 50])
+                if time.monotonic() - started > SLICE_SECONDS:
+                    await asyncio.sleep(0)
+                    started = time.monotonic()
+        except Exception as error:
+            logger.error("judge_failed at=%s[%d]@%d", topic, partition, self.watch.position)
+            self.fail(error)
+        await self.outbox.room()
+
+    async def _on_assigned(self, *_: Any, **__: Any) -> None:
+        try:
+            await self._recover()
+        except asyncio.CancelledError as error:
+            if self._stop.is_set():
+                raise
+            # Faust would end its recovery without a word here, and the worker would wait for ever.
+            self.fail(RuntimeError("recovery was cancelled"))
+            raise RuntimeError("recovery was cancelled") from error
+        except Exception as error:
+            self.fail(error)
+            raise
+
+    async def _recover(self) -> None:
+        app = self._app
+        if app is None or self._stop.is_set():
+            return
+        generation, assigned = app.consumer_generation_id, app.consumer.assignment()
+        owned = {topic: {tp.partition for tp in assigned if tp.topic == topic} for topic in self.settings.source_topics}
+        partitions = next(iter(owned.values()))
+        if any(other != partitions for other in owned.values()):
+            raise BrokerError(
+                f"the group gave this worker different partitions of its sources: {owned}",
+                key="topics",
+                way_out="give all source topics one number of partitions, and run one version of funnelwatch",
+            )
+        recovered = await self.checkpoints.recover(sorted(partitions), self._partitions, generation)
+        start = 0
+        if self._kpi in assigned:
+            bounds = await log_bounds(self.settings.client_args, [self._kpi.topic], [0], {})
+            start = bounds[self._kpi.topic, 0].start
+        if app.consumer_generation_id != generation:
+            return
+        self.ingest.open(recovered.engines, recovered.offsets, self._partitions)
+        if self._kpi in assigned:
+            self.watch.open(start, self._partitions)
+        gc.collect()
+        gc.freeze()  # restored state lives long: no collection has to walk over it
+        gc.set_threshold(*GC_THRESHOLDS)
+        now = time.monotonic()
+        self.vitals.rebalancing_since = None
+        self.vitals.answered = self.vitals.progressed = self.vitals.beat = now
+        self.vitals.ready = True
+        self.view.ready()
+        logger.info("owning partitions=%s judge=%s generation=%d", sorted(partitions), self.watch.owned, generation)
+
+    def _on_revoked(self) -> None:
+        self.checkpoints.forget()
+        self.ingest.close()
+        self.watch.close()
+        self.view.starting()
+        self.vitals.rebalancing_since = time.monotonic()
+
+    def _positions(self) -> dict[TP, int]:
+        positions = {
+            TP(topic, partition): offset
+            for partition, lane in self.ingest.lanes.items()
+            for topic, offset in lane.taken.items()
+        }
+        if self.watch.owned:
+            positions[self._kpi] = self.watch.position
+        return positions
+
+    # What follows from time.
+
+    async def _tick(self) -> None:
+        absorbed = -1
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            app = self._app
+            if app is not None and app.crashed:
+                self.fail(app.crash_reason or RuntimeError("Faust crashed without a reason"))
+            self.vitals.beat = time.monotonic()
+            if self.vitals.rebalancing_since is not None or not self.vitals.ready or app is None:
+                continue
+            self.ingest.tick()
+            if self.watch.owned:
+                standing = app.consumer.standing(self._kpi)
+                self.watch.tick(standing is not None and self.watch.position >= standing.end_offset)
+            done = sum(lane.next_offset(topic) for lane in self.ingest.lanes.values() for topic in lane.taken)
+            idle = not any(any(lags.values()) for lags in self.ingest.lag().values())
+            if idle or done != absorbed:
+                absorbed, self.vitals.progressed = done, self.vitals.beat
+            assigned = app.consumer.assignment()
+            answers = sum(told.answered_ms for tp in assigned if (told := app.consumer.standing(tp)) is not None)
+            if answers != self._answers or not assigned:
+                self._answers, self.vitals.answered = answers, self.vitals.beat
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> bool:
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if not done:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await asyncio.wait({task}, timeout=0.5)
+        return False
+    error = task.exception()
+    if error is not None:
+        logger.warning("stop_step_failed error=%r", error)
+    return error is None
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _version() -> str:
+    try:
+        return version("funnelwatch")
+    except PackageNotFoundError:
+        return "unknown"
