@@ -144,7 +144,7 @@ def compact_spec(rng: Random) -> EngineSpec:
         max_out_of_orderness_ms=rng.choice([0, 2_000, 4_000]),
         max_lateness_ms=rng.choice([30_000, 60_000]),
         max_future_ms=rng.choice([0, 8_000]),
-        session_gap_ms=rng.choice([20_000, 30_000, 45_000]),
+        session_gap_ms=rng.choice([8_000, 20_000, 30_000, 45_000]),
         abandonment_timeout_ms=rng.choice([15_000, 30_000, 50_000]),
         conversion_window_ms=rng.choice([40_000, 100_000, 240_000]),
         order_memory_ms=rng.choice([60_000, 120_000, 300_000]),

@@ -63,6 +63,7 @@ class Shop:
     def _apply(self, arrival: Arrival) -> None:
         event, event_ms, position = arrival.event, arrival.event_ms, arrival.processing_key
         of_shopper_or_outcome = event.event_type not in BACK_OFFICE
+        self._end_if_silent(event.key, event_ms)
         if of_shopper_or_outcome and not arrival.late:
             self._open_or_extend(event, event_ms, position)
         session = self.sessions.get(event.key)
@@ -76,6 +77,12 @@ class Shop:
         paid_moment = self.orders.apply(event, event_ms, values, session is not None)
         if of_shopper_or_outcome:
             self.carts.apply(event, event_ms, position, values, paid_moment)
+
+    def _end_if_silent(self, key: str, event_ms: int) -> None:
+        """A session whose end waits, because it was set in the past, is over for events after that end."""
+        session = self.sessions.get(key)
+        if session is not None and event_ms > session.last_ms + self.spec.session_gap_ms:
+            self._end_session(session.last_ms + self.spec.session_gap_ms, session)
 
     def _open_or_extend(self, event: NativeEvent, event_ms: int, position: int) -> None:
         """Opens or extends the session of the key and lets it learn the dimensions it misses."""
