@@ -1,8 +1,10 @@
-"""The event vocabulary: kinds of events, what each kind is to a session, a cart and an order, and the reasons of a reject."""
+"""The event vocabulary: what each kind is to a session, a cart and an order; the event itself; reasons of a reject."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final, Literal
+
+import msgspec
 
 __all__ = [
     "BACK_OFFICE",
@@ -10,6 +12,7 @@ __all__ = [
     "EVENT_TYPES",
     "FIELD_NAMES",
     "KIND_OF_TYPE",
+    "MAX_QUANTITY",
     "OPENERS",
     "ORDER_EVENTS",
     "OUTCOMES",
@@ -18,6 +21,9 @@ __all__ = [
     "SHOPPER",
     "STAGES",
     "STAGE_OF_TYPE",
+    "Event",
+    "EventType",
+    "Item",
 ]
 
 BROWSING: Final = ("page_view", "product_view", "list_view")
@@ -36,7 +42,25 @@ OUTCOMES: Final = ("payment_succeeded", "payment_failed", "order_paid")
 BACK_OFFICE: Final = ("order_cancelled", "order_refunded", "ad_report")
 """Only read the dimensions of the open session."""
 
-EVENT_TYPES: Final = SHOPPER + OUTCOMES + BACK_OFFICE
+EventType = Literal[
+    "page_view",
+    "product_view",
+    "list_view",
+    "add_to_cart",
+    "remove_from_cart",
+    "cart_view",
+    "checkout_started",
+    "checkout_step",
+    "order_placed",
+    "payment_attempted",
+    "payment_succeeded",
+    "payment_failed",
+    "order_paid",
+    "order_cancelled",
+    "order_refunded",
+    "ad_report",
+]
+EVENT_TYPES: Final[tuple[EventType, ...]] = (*SHOPPER, *OUTCOMES, *BACK_OFFICE)
 KIND_OF_TYPE: Final = {name: kind for kind, name in enumerate(EVENT_TYPES)}
 """Event type → its index in ``EVENT_TYPES``, the form in which the engine carries it."""
 
@@ -100,3 +124,49 @@ FIELD_NAMES: Final = (
     "append_time",
 )
 """Fields of a native object that mean something without configuration; dimensions come on top."""
+
+MAX_QUANTITY: Final = 10**12
+"""A quantity beyond it is a defect: sums stay below 2**63."""
+
+
+class Item(msgspec.Struct, gc=False):
+    """One line of a cart, an order or a list; product dimensions are added by the format."""
+
+    product_id: str | None = None
+    quantity: Annotated[int, msgspec.Meta(gt=0, le=MAX_QUANTITY)] | None = None
+
+
+class Event(msgspec.Struct, gc=False, rename={"kind": " kind", "key": " key", "event_ms": " ms", "order_ms": " order"}):
+    """One event as it was sent, and (below) what the engine makes of it; dimensions are added by the format.
+
+    It is decoded straight from JSON: the types are the validation. The engine's own fields have names that no
+    source uses, and are set for each event before anything reads them.
+    """
+
+    event_type: EventType
+    event_time: int | str
+    event_id: str | None = None
+    session_id: str | None = None
+    visitor_id: str | None = None
+    user_id: str | None = None
+    items: list[Item] | None = None
+    order_id: str | None = None
+    payment_id: str | None = None
+    amount: int | float | str | None = None
+    currency: str | None = None
+    decline: str | None = None
+    sent_at: int | str | None = None
+    append_time: int | str | None = None
+    kind: int = 0
+    """Index in ``EVENT_TYPES``."""
+    key: str = ""
+    """The session key."""
+    event_ms: int = 0
+    """Event time, moved by the sender's clock skew and clamped to the append time."""
+    order_ms: int = 0
+    """Key of the processing order."""
+    identity: int = msgspec.field(default=0, name=" identity")
+    """Hash of event id and event time as sent; 0 where there is none."""
+    noted_ms: int = msgspec.field(default=0, name=" noted")
+    """Stream time after the arrival."""
+    late: bool = msgspec.field(default=False, name=" late")

@@ -2,53 +2,256 @@
 
 from __future__ import annotations
 
-from streams.engine.batch import Batch, Outcome
+from bisect import bisect_left
+from collections import Counter
+from operator import itemgetter
+from typing import Final
+
+from streams.engine.arrival import Arrivals, Record
+from streams.engine.batch import Batch, Outcome, Reject
+from streams.engine.decode import AD_REPORT, Decoded, Decoder
+from streams.engine.rows import Row
+from streams.engine.shop import Shop
 from streams.engine.spec import EngineSpec
+from streams.engine.waiting import Coordinates, Held, Waiting
+from streams.events import Event
 
 __all__ = ["Engine"]
+
+SUB_BATCH: Final = 200
+"""Records decoded, ordered and applied at a time: what they become still fits the processor's cache."""
 
 
 class Engine:
     """Turns the records of one partition number of every source topic into rows; pure, it reads no clock.
 
-    ``next_offsets`` is the first offset per topic that is not yet absorbed, ``resume_offsets`` where to seek each
-    topic after ``restore`` (the engine skips what it has). ``counts`` are totals of the process by name.
+    ``counts`` are totals of this engine since its first record, by name: ``records`` absorbed, those ``skipped``
+    because their format leaves them out; ``events`` in them,
+    each of which is ``counted``, ``held`` (waiting for its turn), one of the ``duplicates``, of the ``ad_reports``,
+    or rejected (``rejected.<reason>``); ``late``, ``behind_watermark``, ``clamped``, ``field_defects.<field>``.
+
+    Examples
+    --------
+    >>> engine = Engine(EngineSpec(), partition=0)
+    >>> line = b'{"event_type":"page_view","event_time":1760000000000,"session_id":"s-1"}'
+    >>> engine.push(Batch("clickstream", 0, [0], [-1], [None], [line]))
+    >>> [list(row.counters) for row in engine.finish().rows if not row.segment and row.kind == "window"]
+    [['page_views', 'sessions'], ['bounces', 'ended_page_views', 'sessions_ended']]
     """
 
     def __init__(self, spec: EngineSpec, partition: int) -> None:
         self.spec, self.partition = spec, partition
-        self.next_offsets: dict[str, int] = {}
-        self.resume_offsets: dict[str, int] = {}
-        self.counts: dict[str, int] = {}
         self.stream_ms: int | None = None
-        self.watermark_ms: int | None = None
-        self.open_sessions = 0
+        self._counts: Counter[str] = Counter()
+        self._arrivals = Arrivals(tuple(source.topic for source in spec.sources), partition)
+        self._decoder = Decoder(spec)
+        self._shop = Shop(spec, partition, self._decoder)
+        self._waiting: list[Waiting] = []
+        self._held: list[Held] = []
+        self._early: Counter[str] = Counter()
+        """What was noted before there was any stream time; it goes to the first window."""
+        self._rows: list[Row] = []
+        self._rejects: list[Reject] = []
+
+    @property
+    def watermark_ms(self) -> int | None:
+        """Up to here the partition is believed complete."""
+        return None if self.stream_ms is None else self.stream_ms - self.spec.max_out_of_orderness_ms
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Totals by name; see the class."""
+        return {**self._counts, "held": len(self._waiting) + len(self._held)}
+
+    @property
+    def open_sessions(self) -> int:
+        """How many sessions are open."""
+        return len(self._shop.sessions.open)
+
+    @property
+    def next_offsets(self) -> dict[str, int]:
+        """The first offset of each topic that is not absorbed; a topic that nothing was absorbed of is left out."""
+        sources = self._arrivals.sources.values()
+        return {source.topic: source.next_offset for source in sources if source.next_offset is not None}
+
+    @property
+    def resume_offsets(self) -> dict[str, int]:
+        """Where to seek each topic after ``restore``: records that wait for their turn have to be read again."""
+        offsets = self.next_offsets
+        for coordinates in (*(one.at for one in self._waiting), *(one.at for one in self._held)):
+            offsets[coordinates.topic] = min(offsets[coordinates.topic], coordinates.offset)
+        return offsets
 
     def push(self, batch: Batch) -> None:
         """Buffer records of one source; what the engine already has is skipped."""
-        raise NotImplementedError
+        self._arrivals.push(batch)
 
     def set_caught_up(self, topic: str, caught_up: bool) -> None:
         """Tell whether all records of the topic up to the end of its log were pushed: then it is not waited for."""
-        raise NotImplementedError
+        self._arrivals.source(topic).caught_up = caught_up
 
     def drain(self) -> Outcome:
         """Absorb, order, process and close all that can be."""
-        raise NotImplementedError
+        absorbed = 0
+        if self._held and not self._resume():
+            return self._outcome(0)
+        while records := self._arrivals.take(SUB_BATCH):
+            absorbed += len(records)
+            for record in records:
+                self._absorb(record)
+            self._advance()
+        return self._outcome(absorbed)
 
     def idle(self, stream_ms: int) -> Outcome:
         """Move stream time on: all sources are caught up and quiet."""
-        raise NotImplementedError
+        if self.stream_ms is not None and stream_ms > self.stream_ms and not self._held:
+            self.stream_ms = stream_ms
+            self._advance()
+        return self._outcome(0)
 
     def finish(self) -> Outcome:
-        """End of a file: fire every timer and close every window."""
-        raise NotImplementedError
+        """End of a file: fire every timer and close every window; the engine is of no use afterwards."""
+        for topic, source in self._arrivals.sources.items():
+            self.set_caught_up(topic, True)
+            source.forget_missing()
+        outcome = self.drain()
+        self._rows, self._rejects = outcome.rows, outcome.rejects
+        shop, ledger = self._shop, self._shop.ledger
+        stream_ms = self.stream_ms if self.stream_ms is not None else 0
+        while True:
+            due = [ms for ms in (ledger.next_close(stream_ms), shop.next_ms()) if ms is not None]
+            if not due and not self._waiting:
+                break
+            closing_ms = min(due) if due else self._waiting[-1].order_ms + 1
+            self._close(closing_ms, stream_ms)
+        self._rows += ledger.correct()
+        return self._outcome(outcome.records)
 
-    def snapshot(self) -> bytes:
-        """The whole state as one self-contained value."""
-        raise NotImplementedError
+    def _absorb(self, record: Record) -> None:
+        """Take one record into arrival order: reject it, or give it its key in the processing order."""
+        self._counts["records"] += 1
+        decoded = self._decoder.decode(record.topic, record.key, record.value, record.append_ms)
+        self._counts["events"] += len(decoded)
+        if not decoded:
+            self._counts["skipped"] += 1
+        for place, one in enumerate(decoded):
+            if one.event is None:
+                self._reject(record, one.reason, one.detail)
+            elif one.event.kind == AD_REPORT:
+                self._counts["ad_reports"] += 1
+                self._note_arrival(one, behind=False)
+            else:
+                self._admit(one, one.event, record, place)
 
-    @classmethod
-    def restore(cls, spec: EngineSpec, partition: int, data: bytes) -> Engine:
-        """The engine of a snapshot; raises ``StateError`` where version, specification or partition differ."""
-        raise NotImplementedError
+    def _admit(self, decoded: Decoded, event: Event, record: Record, place: int) -> None:
+        spec, event_ms = self.spec, event.event_ms
+        stream_ms = self.stream_ms
+        if stream_ms is None or event_ms > stream_ms:
+            if stream_ms is None:
+                self._begin(event_ms)
+            self.stream_ms = stream_ms = event_ms
+        elif stream_ms - event_ms > spec.max_lateness_ms:
+            self._reject(record, "too_late", f"{stream_ms - event_ms} ms behind stream time")
+            return
+        watermark_ms = stream_ms - spec.max_out_of_orderness_ms
+        event.order_ms = max(event_ms, watermark_ms)
+        event.noted_ms = stream_ms
+        event.late = self._shop.ledger.is_closed(event_ms, watermark_ms)
+        self._note_arrival(decoded, behind=event_ms < watermark_ms)
+        at = Coordinates(record.topic, record.offset, place, record.append_ms)
+        self._waiting.append(Waiting(event.order_ms, event, at))
+
+    def _begin(self, event_ms: int) -> None:
+        ledger = self._shop.ledger
+        ledger.begin(event_ms)
+        for name, times in self._early.items():
+            ledger.tally(event_ms, event_ms).note(name, times)
+        self._early.clear()
+
+    def _note_arrival(self, decoded: Decoded, behind: bool) -> None:
+        """Count what is counted of every arrival, copies included."""
+        if behind and decoded.event is not None:
+            self._note("late" if decoded.event.late else "behind_watermark")
+        if decoded.clamped:
+            self._note("clamped")
+        for field in decoded.defects:
+            self._note(f"field_defects.{field}")
+
+    def _note(self, name: str) -> None:
+        """Count for the whole, in the window of stream time."""
+        self._counts[name] += 1
+        if self.stream_ms is None:
+            self._early[name] += 1
+        else:
+            self._shop.ledger.tally(self.stream_ms, self.stream_ms).note(name)
+
+    def _reject(self, record: Record, reason: str, detail: str) -> None:
+        self._note(f"rejected.{reason}")
+        topic, offset, told_ms = record.topic, record.offset, record.told_ms
+        self._rejects.append(Reject(topic, self.partition, offset, told_ms, reason, detail, record.key, record.value))
+
+    def _advance(self) -> None:
+        """Process and close all that the watermark has passed."""
+        if self.stream_ms is None:
+            return
+        stream_ms = self.stream_ms
+        watermark_ms = stream_ms - self.spec.max_out_of_orderness_ms
+        self._waiting.sort(key=itemgetter(0))  # stable: equal keys stay in order of arrival
+        while True:
+            closing_ms = self._shop.ledger.next_close(stream_ms)
+            if closing_ms is None or closing_ms > watermark_ms:
+                break
+            self._close(closing_ms, stream_ms)
+        self._process(watermark_ms)
+
+    def _close(self, closing_ms: int, stream_ms: int) -> None:
+        """Process what comes before a closing, fire the timers due before it, and close."""
+        shop = self._shop
+        self._process(closing_ms)
+        # A cohort that closes between two windows may have been opened just now.
+        closing_ms = min(closing_ms, shop.ledger.next_close(stream_ms) or closing_ms)
+        if shop.ledger.closes_window(closing_ms):
+            shop.fire(closing_ms)
+            shop.forget(closing_ms)
+        self._rows += shop.ledger.close(closing_ms, stream_ms)
+
+    def _process(self, before_ms: int) -> None:
+        """Apply the waiting events whose key is before ``before_ms``, in their order."""
+        waiting = self._waiting
+        end = bisect_left(waiting, before_ms, key=itemgetter(0))
+        if not end:
+            return
+        apply, copies = self._shop.apply, 0
+        for _, event, _ in waiting[:end]:
+            if not apply(event):
+                copies += 1
+        del waiting[:end]
+        self._counts["counted"] += end - copies
+        self._counts["duplicates"] += copies
+
+    def _resume(self) -> bool:
+        """After ``restore``: take up the waiting events again, once all their records were read."""
+        sources = self._arrivals.sources
+        if any(source.missing() for source in sources.values()):
+            return False
+        for held in self._held:
+            record = sources[held.at.topic].held.get(held.at.offset)
+            event = self._decode_held(record, held) if record is not None else None
+            if event is None:
+                self._counts["lost"] += 1
+                continue
+            event.order_ms, event.noted_ms, event.late = held.order_ms, held.noted_ms, held.late
+            self._waiting.append(Waiting(held.order_ms, event, held.at))
+        self._held = []
+        for source in sources.values():
+            source.held = {}
+        return True
+
+    def _decode_held(self, record: Record, held: Held) -> Event | None:
+        decoded = self._decoder.decode(record.topic, record.key, record.value, held.at.append_ms)
+        return decoded[held.at.place].event if held.at.place < len(decoded) else None
+
+    def _outcome(self, absorbed: int) -> Outcome:
+        outcome = Outcome(self._rows, self._rejects, absorbed)
+        self._rows, self._rejects = [], []
+        return outcome

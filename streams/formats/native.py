@@ -1,12 +1,131 @@
-"""The native format: one JSON object a record, with the field names of the engine."""
+"""The native format: one JSON object a record; its field names and its validation serve all formats."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final, cast
 
-__all__ = ["translate"]
+import msgspec
+
+from streams.errors import ConfigError
+from streams.events import FIELD_NAMES, KIND_OF_TYPE, MAX_QUANTITY, Event, Item
+
+__all__ = ["NativeReader", "translate"]
+
+IDS: Final = ("event_id", "session_id", "visitor_id", "user_id", "order_id", "payment_id")
+NOT_DIMENSIONS: Final = {*FIELD_NAMES, "quantity"} - {"event_type", "decline", "currency"}
 
 
 def translate(record: dict[str, Any]) -> list[dict[str, Any]]:
     """The object itself: a native record holds one event."""
     return [record]
+
+
+class NativeReader:
+    """Reads native objects into events that also have the configured dimensions.
+
+    Parameters
+    ----------
+    event_dimensions, item_dimensions
+        Names of fields of an event and of its items. The attributes that hold them are ``event_attributes`` and
+        ``item_attributes``, in the same order.
+    """
+
+    def __init__(self, event_dimensions: tuple[str, ...], item_dimensions: tuple[str, ...] = ()) -> None:
+        self.event_attributes, event_fields = _attributes("d", event_dimensions, Event)
+        self.item_attributes, item_fields = _attributes("i", item_dimensions, Item)
+        self._event_names = dict(zip(self.event_attributes, event_dimensions, strict=True))
+        self._item_names = dict(zip(self.item_attributes, item_dimensions, strict=True))
+        self._item_type: Any = msgspec.defstruct("ShopItem", item_fields, bases=(Item,), gc=False)
+        lines: Any = list.__class_getitem__(self._item_type)
+        fields = [("items", lines | None, None), *event_fields]
+        self._event_type: Any = msgspec.defstruct("ShopEvent", fields, bases=(Event,), gc=False)
+        self.decode: Callable[[bytes], Event] = cast(Any, msgspec.json.Decoder(self._event_type)).decode
+        """Bytes of one clean native record → event; raises where anything in it needs a closer look (``read``)."""
+
+    def read(self, told: Any, defects: list[str]) -> Event | tuple[str, str]:
+        """The event of one native object, or a reason and a detail; adds the names of defective fields.
+
+        >>> reader = NativeReader(("device",))
+        >>> defects: list[str] = []
+        >>> event = reader.read({"event_type": "page_view", "event_time": 1, "device": [], "user_id": 7}, defects)
+        >>> event.user_id, defects
+        ('7', ['device'])
+        >>> reader.read({"event_type": "sneeze", "event_time": 1}, [])
+        ('unknown_event_type', "'sneeze'")
+        """
+        if not isinstance(told, dict):
+            return "not_json", "not an object"
+        event_type, event_time = told.get("event_type"), told.get("event_time")
+        if event_type is None or event_type == "":
+            return "no_event_type", ""
+        if not isinstance(event_type, str) or event_type not in KIND_OF_TYPE:
+            return "unknown_event_type", repr(event_type)[:80]
+        if event_time is None or event_time == "":
+            return "no_event_time", ""
+        if isinstance(event_time, bool) or not isinstance(event_time, int | str):
+            return "bad_event_time", repr(event_time)[:80]
+        event: Event = self._event_type(event_type=event_type, event_time=event_time)
+        for name in IDS:
+            setattr(event, name, _text(told, name, defects))
+        for attribute, name in self._event_names.items():
+            if attribute != name:
+                setattr(event, attribute, _text(told, name, defects))
+        event.decline = told["decline"] if isinstance(told.get("decline"), str) else None
+        for name in ("amount", "currency", "sent_at", "append_time"):
+            setattr(event, name, told.get(name))
+        event.items = self._items(told.get("items"), defects)
+        return event
+
+    def _items(self, told: Any, defects: list[str]) -> list[Item] | None:
+        if told is None or told == "":
+            return None
+        if not isinstance(told, list):
+            defects.append("items")
+            return None
+        items: list[Item] = []
+        for line in told:
+            item: Item = self._item_type()
+            items.append(item)
+            if not isinstance(line, dict):
+                defects.append("items")
+                continue
+            item.product_id = _text(line, "product_id", defects)
+            item.quantity = _quantity(line.get("quantity"), defects)
+            for attribute, name in self._item_names.items():
+                if attribute != name:
+                    setattr(item, attribute, _text(line, name, defects))
+        return items
+
+
+def _attributes(prefix: str, names: tuple[str, ...], base: type[msgspec.Struct]) -> tuple[tuple[str, ...], list[Any]]:
+    """The attribute of each dimension, and the fields that have to be added to ``base`` for them."""
+    attributes, fields = [], []
+    for place, name in enumerate(names):
+        if name in NOT_DIMENSIONS or not name.isprintable() or name[:1] in ("", " ") or '"' in name or "\\" in name:
+            raise ConfigError("cannot be a dimension", key="dimensions", value=name, way_out="name another field")
+        if name in base.__struct_fields__:
+            attributes.append(name)
+            continue
+        attributes.append(f"{prefix}_{place}")
+        fields.append((attributes[-1], str | None, msgspec.field(default=None, name=name)))
+    return tuple(attributes), fields
+
+
+def _text(told: dict[str, Any], name: str, defects: list[str]) -> str | None:
+    value = told.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    defects.append(name)
+    return None
+
+
+def _quantity(value: Any, defects: list[str]) -> int | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_QUANTITY:
+        return value
+    defects.append("quantity")
+    return None

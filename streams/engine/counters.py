@@ -1,0 +1,101 @@
+"""Counters: their names as integers, and the tally of one window by leaf."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from streams.events import STAGES
+
+__all__ = ["CODE_BITS", "CODE_MASK", "COUNTER_BITS", "COUNTER_MASK", "FIXED_COUNTERS", "CounterNames", "Tally"]
+
+CODE_BITS: Final = 12
+CODE_MASK: Final = (1 << CODE_BITS) - 1
+COUNTER_BITS: Final = 20
+COUNTER_MASK: Final = (1 << COUNTER_BITS) - 1
+
+FIXED_COUNTERS: Final = (
+    "sessions",
+    *(f"reached.{stage}" for stage in STAGES),
+    *(f"implied.{stage}" for stage in STAGES),
+    *("page_views", "product_views", "list_views", "cart_adds", "cart_items", "cart_removes"),
+    *("sessions_ended", "bounces", "ended_page_views", "ended_dwell_ms"),
+    *("carts_opened", "carts_idle", "carts_resumed", "carts_converted"),
+    *("carts_recovered", "carts_kept", "carts_abandoned", "carts_emptied"),
+    *("orders_placed", "orders_attempted", "orders_paid", "orders_cancelled", "orders_refunded", "orders_orphan"),
+    *("payment_attempts", "payments_succeeded", "payments_declined_soft", "payments_declined_hard"),
+)
+"""Counters whose names need no data; those by currency follow as they come."""
+
+
+class CounterNames:
+    """Names of counters as integers, in the order in which they were first used."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = list(FIXED_COUNTERS)
+        self._ids = {name: place for place, name in enumerate(self.names)}
+
+    def id(self, name: str) -> int:
+        """The integer of a name.
+
+        >>> names = CounterNames()
+        >>> names.names[names.id("revenue_minor.CNY")]
+        'revenue_minor.CNY'
+        """
+        place = self._ids.get(name)
+        if place is None:
+            place = self._ids[name] = len(self.names)
+            self.names.append(name)
+        return place
+
+
+class Tally:
+    """What one window (or its correction, or a cohort) has counted so far.
+
+    ``codes`` has one entry an event, ``leaf << CODE_BITS | code``; ``sessions`` and ``orders`` are sums by
+    ``leaf << COUNTER_BITS | counter`` over session leaves and order leaves; ``products`` sums by axis, leaf of that
+    axis and counter; ``seen`` the visitors by session leaf; ``whole`` what only the whole is told.
+    """
+
+    __slots__ = ("codes", "orders", "products", "seen", "sessions", "whole")
+
+    def __init__(self) -> None:
+        self.codes: list[int] = []
+        self.sessions: dict[int, int] = {}
+        self.orders: dict[int, int] = {}
+        self.products: dict[tuple[int, int], int] = {}
+        self.seen: set[tuple[int, int]] = set()
+        self.whole: dict[str, int] = {}
+
+    def note(self, name: str, times: int = 1) -> None:
+        """Count for the whole only."""
+        self.whole[name] = self.whole.get(name, 0) + times
+
+    def counted_codes(self) -> dict[int, int]:
+        """How often each entry of ``codes`` occurs."""
+        return Counter(self.codes)
+
+    def session_leaves(self) -> set[int]:
+        """The session leaves that it counts by."""
+        return (
+            {entry >> CODE_BITS for entry in self.codes}
+            | {entry >> COUNTER_BITS for entry in self.sessions}
+            | {leaf for leaf, _ in self.seen}
+        )
+
+    def order_leaves(self) -> set[int]:
+        """The order leaves that it counts by."""
+        return {entry >> COUNTER_BITS for entry in self.orders}
+
+    def renumber(self, sessions: dict[int, int], orders: dict[int, int]) -> None:
+        """Count by the new numbers of the leaves."""
+        self.codes = [sessions[entry >> CODE_BITS] << CODE_BITS | entry & CODE_MASK for entry in self.codes]
+        self.sessions = _renumbered(self.sessions, sessions)
+        self.orders = _renumbered(self.orders, orders)
+        self.seen = {(sessions[leaf], visitor) for leaf, visitor in self.seen}
+
+
+def _renumbered(sums: dict[int, int], leaves: dict[int, int]) -> dict[int, int]:
+    return {
+        leaves[entry >> COUNTER_BITS] << COUNTER_BITS | entry & COUNTER_MASK: amount for entry, amount in sums.items()
+    }

@@ -1,0 +1,171 @@
+"""From a record to its events: format, validation, times, money; or a reason."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import orjson
+from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
+
+from streams.engine.spec import EngineSpec
+from streams.events import KIND_OF_TYPE, Event
+from streams.formats import get_format
+from streams.formats.moments import read_moment
+from streams.formats.money import minor_units, read_amount, read_currency
+from streams.formats.native import NativeReader
+
+__all__ = ["AD_REPORT", "Decoded", "Decoder"]
+
+AD_REPORT: Final = KIND_OF_TYPE["ad_report"]
+LONGEST_ID: Final = 128
+MASK: Final = (1 << 64) - 1
+
+
+class Decoded(NamedTuple):
+    """One event of a record, or the reason why there is none, with what was noted about it."""
+
+    event: Event | None
+    reason: str = ""
+    detail: str = ""
+    defects: tuple[str, ...] = ()
+    clamped: bool = False
+
+
+class Decoder:
+    """Decodes the records of all sources by one specification."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self.reader = NativeReader(spec.session_dimensions + spec.payment_dimensions, spec.product_dimensions)
+        self._spec = spec
+        self._translate = {source.topic: get_format(source.format).translate for source in spec.sources}
+        self._native = {source.topic for source in spec.sources if source.format == "native"}
+        self._seed = xxh3_64_intdigest(spec.salt.encode())
+
+    def decode(self, topic: str, key: bytes | None, value: bytes | None, append_ms: int) -> list[Decoded]:
+        """The events of one record, in their order in it; none where its format leaves it out on purpose."""
+        record = value or b""
+        if len(record) > self._spec.max_record_bytes:
+            return [Decoded(None, "too_large", f"{len(record)} bytes")]
+        event = self._clean(topic, record)
+        if event is not None:
+            return [self._settle(event, key, record, (append_ms, 0), [])]
+        try:
+            told = orjson.loads(record)
+        except orjson.JSONDecodeError as error:
+            return [Decoded(None, "not_json", str(error)[:200])]
+        if not isinstance(told, dict):
+            return [Decoded(None, "not_json", "not an object")]
+        try:
+            objects = self._translate[topic](told)
+        except (TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError) as error:
+            return [Decoded(None, "not_json", f"not of this format: {error!r}"[:200])]
+        decoded = []
+        for place, one in enumerate(objects):
+            defects: list[str] = []
+            read = self.reader.read(one, defects)
+            if isinstance(read, tuple):
+                decoded.append(Decoded(None, *read))
+            else:
+                decoded.append(self._settle(read, key, record, (append_ms, place), defects))
+        return decoded
+
+    def hash_visitor(self, visitor_id: str) -> int:
+        """A visitor or user id as it is kept: 63 bits, keyed by the salt."""
+        return xxh3_64_intdigest(visitor_id.encode(), self._seed) >> 1
+
+    def _clean(self, topic: str, record: bytes) -> Event | None:
+        """The event of a native record without any defect of type; None where a closer look is needed."""
+        if topic not in self._native:
+            return None
+        try:
+            if not record.isascii():
+                record.decode()  # fields that are skipped are not looked into by the typed decoder
+            event = self.reader.decode(record)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        return event
+
+    def _settle(
+        self, event: Event, key: bytes | None, record: bytes, at: tuple[int, int], defects: list[str]
+    ) -> Decoded:
+        """Resolve times, ids and money of an event; ``at`` is the append time and the place in the record."""
+        event.kind = kind = KIND_OF_TYPE[event.event_type]
+        sent_ms = read_moment(event.event_time)
+        if sent_ms is None:
+            return Decoded(None, *_no_time(event.event_time))
+        session = _key_text(key) or event.session_id or ""
+        if not session and kind != AD_REPORT:
+            return Decoded(None, "no_session", "neither session_id nor record key")
+        event.key = _short(session)
+        event.order_id = _short(event.order_id) if event.order_id else None
+        event.payment_id = _short(event.payment_id) if event.payment_id else None
+        self._money(event, defects)
+        event.event_time = sent_ms
+        event.identity = self._identify(event, sent_ms, record, at[1])
+        return self._guard(event, sent_ms, at[0], defects)
+
+    def _guard(self, event: Event, sent_ms: int, append_ms: int, defects: list[str]) -> Decoded:
+        """Move the event time by the sender's skew, and hold it at or before the append time."""
+        own_append = _optional_moment(event.append_time, "append_time", defects)
+        sent_at = _optional_moment(event.sent_at, "sent_at", defects)
+        append: int | None = append_ms if append_ms >= 0 else own_append
+        event_ms, clamped = sent_ms, False
+        if append is not None and event.kind != AD_REPORT:
+            if sent_at is not None:
+                event_ms += append - sent_at
+            ahead = event_ms - append
+            if ahead > self._spec.max_future_ms:
+                return Decoded(None, "future", f"{ahead} ms ahead of the append time")
+            if ahead > 0:
+                event_ms, clamped = append, True
+        event.event_ms = event_ms
+        return Decoded(event, "", "", tuple(defects), clamped)
+
+    def _money(self, event: Event, defects: list[str]) -> None:
+        """Leave minor units in ``amount`` and the code in ``currency``, or None in both."""
+        amount = currency = None
+        told: Any = event.amount
+        if told is not None and told != "":
+            amount = read_amount(told)
+            if amount is None:
+                defects.append("amount")
+        told = event.currency
+        if told is not None and told != "":
+            currency = read_currency(told)
+            if currency is None:
+                defects.append("currency")
+        event.currency = currency
+        event.amount = minor_units(amount, currency) if amount is not None and currency is not None else None
+
+    def _identify(self, event: Event, sent_ms: int, record: bytes, place: int) -> int:
+        """Hash of event id and event time as sent; a missing id is the record, its session and the place in it."""
+        seed = (sent_ms ^ self._seed) & MASK
+        if event.event_id:
+            return xxh3_64_intdigest(event.event_id.encode(), seed) or 1
+        if self._spec.derive_event_id == "none":
+            return 0
+        content = b"%d %b\x00%b" % (place, event.key.encode(), record)
+        return xxh3_64_intdigest(content, seed) or 1
+
+
+def _optional_moment(told: Any, name: str, defects: list[str]) -> int | None:
+    if told is None or told == "":
+        return None
+    moment = read_moment(told)
+    if moment is None:
+        defects.append(name)
+    return moment
+
+
+def _no_time(told: Any) -> tuple[str, str]:
+    return ("no_event_time", "") if told == "" else ("bad_event_time", repr(told)[:80])
+
+
+def _key_text(key: bytes | None) -> str:
+    return key.decode(errors="backslashreplace") if key else ""
+
+
+def _short(text: str) -> str:
+    """An id as it is kept: a long one as its hash, so that state stays small whatever is sent."""
+    return text if len(text) <= LONGEST_ID else xxh3_128_hexdigest(text.encode())

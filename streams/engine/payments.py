@@ -1,0 +1,161 @@
+"""Orders and payments: each step once an order, each outcome once a payment, money at its first word."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from streams.engine.counters import COUNTER_BITS, CounterNames, Tally
+from streams.engine.segments import Leaves
+from streams.engine.spec import EngineSpec
+from streams.engine.state import Order, Payment
+from streams.engine.wheel import Wheel
+from streams.events import BACK_OFFICE, EVENT_TYPES, PAID
+
+__all__ = ["Payments"]
+
+IS_PAID: Final = tuple(name in PAID for name in EVENT_TYPES)
+IS_BACK_OFFICE: Final = tuple(name in BACK_OFFICE for name in EVENT_TYPES)
+IS_PAYMENT: Final = tuple(name.startswith("payment_") for name in EVENT_TYPES)
+STEPS: Final = ("placed", "attempted", "paid", "cancelled", "refunded", "orphan")
+STEP_OF_TYPE: Final = {
+    "order_placed": "placed",
+    "payment_attempted": "attempted",
+    "payment_failed": "attempted",
+    "payment_succeeded": "attempted",
+    "order_paid": "paid",
+    "order_cancelled": "cancelled",
+    "order_refunded": "refunded",
+}
+BIT: Final = {name: 1 << place for place, name in enumerate((*STEPS, "valued"))}
+PAYMENT_BIT: Final = {"payments_succeeded": 1, "payments_declined_soft": 2, "payments_declined_hard": 4}
+PAYMENT_PAID: Final = 8
+
+
+class Payments:
+    """The orders and payments of a partition, by their ids."""
+
+    def __init__(self, spec: EngineSpec, names: CounterNames, leaves: Leaves, attributes: tuple[str, ...]) -> None:
+        self._memory = spec.order_memory_ms
+        self._kept_for = spec.order_memory_ms + spec.max_lateness_ms
+        self._names, self._leaves, self._attributes = names, leaves, attributes
+        self._values = leaves.dimensions[len(leaves.dimensions) - len(attributes) :]
+        self._wheel = Wheel(spec.window_ms, spec.grace_ms)
+        self._payment_wheel = Wheel(spec.window_ms, spec.grace_ms)
+        self.orders: dict[str, Order] = {}
+        self.payments: dict[str, Payment] = {}
+
+    def apply(self, event: Any, session_codes: tuple[int, ...], orphan: bool, tally: Tally) -> bool:
+        """Count an order or payment event; returns whether it is a paid moment."""
+        event_type: str = event.event_type
+        own = tuple(
+            values.code(getattr(event, name)) for values, name in zip(self._values, self._attributes, strict=True)
+        )
+        leaf = self._leaves.leaf(session_codes + own)
+        order = self._order(event.order_id, event.event_ms)
+        payment = self._payment(event.payment_id, event.event_ms)
+        if order is not None:
+            leaf = order.leaf = self._leaves.fill(leaf, order.leaf)
+        paid = IS_PAID[event.kind]
+        order_paid = order is not None and bool(order.mask & BIT["paid"])
+        payment_paid = payment is not None and bool(payment.mask & PAYMENT_PAID)
+        counters = self._steps(event, order, orphan)
+        if IS_PAYMENT[event.kind]:
+            counters += self._outcome(event, payment)
+        elif order is None:
+            order = Order(event.event_ms)
+        if paid and payment is not None:
+            payment.mask |= PAYMENT_PAID
+        for name in counters:
+            self._add(tally, leaf, name, 1)
+        self._money(event_type, event, order, leaf, tally)
+        return paid and not order_paid and not payment_paid
+
+    def forget(self, closing_ms: int) -> None:
+        """Forget what no event that can still come may belong to."""
+        for key in self._wheel.take(closing_ms):
+            order = self.orders[key]
+            if order.last_ms + self._kept_for < closing_ms:
+                del self.orders[key]
+            else:
+                self._wheel.put(key, order.last_ms + self._kept_for)
+        for key in self._payment_wheel.take(closing_ms):
+            payment = self.payments[key]
+            if payment.last_ms + self._kept_for < closing_ms:
+                del self.payments[key]
+            else:
+                self._payment_wheel.put(key, payment.last_ms + self._kept_for)
+
+    def load(self, orders: dict[str, Order], payments: dict[str, Payment]) -> None:
+        """Take over the orders and payments of a snapshot."""
+        self.orders, self.payments = orders, payments
+        for key, order in orders.items():
+            self._wheel.put(key, order.last_ms + self._kept_for)
+        for key, payment in payments.items():
+            self._payment_wheel.put(key, payment.last_ms + self._kept_for)
+
+    def _order(self, order_id: str | None, event_ms: int) -> Order | None:
+        """The order of that id as it is remembered at this moment; a new one where it is not."""
+        if order_id is None:
+            return None
+        order = self.orders.get(order_id)
+        if order is None:
+            self._wheel.put(order_id, event_ms + self._kept_for)
+        if order is None or event_ms - order.last_ms > self._memory:
+            order = self.orders[order_id] = Order(event_ms)
+        order.last_ms = max(order.last_ms, event_ms)
+        return order
+
+    def _payment(self, payment_id: str | None, event_ms: int) -> Payment | None:
+        if payment_id is None:
+            return None
+        payment = self.payments.get(payment_id)
+        if payment is None:
+            self._payment_wheel.put(payment_id, event_ms + self._kept_for)
+        if payment is None or event_ms - payment.last_ms > self._memory:
+            payment = self.payments[payment_id] = Payment(event_ms)
+        payment.last_ms = max(payment.last_ms, event_ms)
+        return payment
+
+    def _steps(self, event: Any, order: Order | None, orphan: bool) -> list[str]:
+        """Steps of the order that this event is the first to take; an order without id takes each anew."""
+        if order is None and IS_PAYMENT[event.kind]:
+            return []
+        steps = [STEP_OF_TYPE[event.event_type]]
+        if event.event_type == "payment_succeeded":
+            steps.append("paid")
+        done = order.mask if order is not None else 0
+        fresh = [step for step in steps if not done & BIT[step]]
+        bits = sum(BIT[step] for step in fresh)
+        if not IS_BACK_OFFICE[event.kind] and not done & BIT["orphan"]:
+            bits |= BIT["orphan"]
+            if orphan:
+                fresh.append("orphan")
+        if order is not None:
+            order.mask |= bits
+        return [f"orders_{step}" for step in fresh]
+
+    def _outcome(self, event: Any, payment: Payment | None) -> list[str]:
+        if event.event_type == "payment_attempted":
+            return ["payment_attempts"]
+        name = "payments_succeeded"
+        if event.event_type == "payment_failed":
+            name = "payments_declined_soft" if event.decline == "soft" else "payments_declined_hard"
+        if payment is not None:
+            if payment.mask & PAYMENT_BIT[name]:
+                return []
+            payment.mask |= PAYMENT_BIT[name]
+        return [name]
+
+    def _money(self, event_type: str, event: Any, order: Order | None, leaf: int, tally: Tally) -> None:
+        if event.amount is None:
+            return
+        if event_type == "order_refunded":
+            self._add(tally, leaf, f"refund_minor.{event.currency}", event.amount)
+        elif IS_PAID[event.kind] and order is not None and not order.mask & BIT["valued"]:
+            order.mask |= BIT["valued"]
+            self._add(tally, leaf, f"orders_valued.{event.currency}", 1)
+            self._add(tally, leaf, f"revenue_minor.{event.currency}", event.amount)
+
+    def _add(self, tally: Tally, leaf: int, name: str, amount: int) -> None:
+        entry = leaf << COUNTER_BITS | self._names.id(name)
+        tally.orders[entry] = tally.orders.get(entry, 0) + amount

@@ -1,0 +1,96 @@
+"""Product dimensions: product views, cart adds and items by the values of an event's items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+from streams.engine.counters import COUNTER_BITS, CounterNames, Tally
+from streams.engine.rows import Segment
+from streams.engine.segments import Leaves, Values
+from streams.events import KIND_OF_TYPE, Event
+
+__all__ = ["Products"]
+
+PRODUCT_VIEW: Final = KIND_OF_TYPE["product_view"]
+
+
+class Axis(NamedTuple):
+    """One product dimension, or one configured pair with one: places of its values among session and item values."""
+
+    leaves: Leaves
+    from_session: tuple[int, ...]
+    from_item: tuple[int, ...]
+    item_first: bool
+
+
+class Products:
+    """Counts by product dimensions, and by configured pairs that have one."""
+
+    def __init__(
+        self,
+        session: tuple[Values, ...],
+        product: tuple[Values, ...],
+        attributes: tuple[str, ...],
+        pairs: tuple[tuple[str, str], ...],
+        names: CounterNames,
+    ) -> None:
+        self._values, self._attributes = product, attributes
+        self.axes = [Axis(Leaves((values,), ()), (), (place,), True) for place, values in enumerate(product)]
+        for one, two in sorted({(min(pair), max(pair)) for pair in pairs}):
+            self.axes += _pair_axis(one, two, session, product)
+        self._views, self._adds = names.id("product_views"), names.id("cart_adds")
+        self._items = names.id("cart_items")
+        self._told: Callable[[Any], tuple[int, ...]] = self._one if len(product) == 1 else self._many
+        self._get = attrgetter(*attributes) if attributes else None
+
+    def segment(self, axis: int, leaf: int) -> Segment:
+        """The segment of a leaf of an axis."""
+        return self.axes[axis].leaves.segments(leaf)[-1]
+
+    def count(self, event: Event, session_codes: tuple[int, ...], tally: Tally) -> None:
+        """Count a product view or an add to cart: once in each distinct segment, items under their own."""
+        lines = [(self._told(item), item.quantity or 1) for item in event.items or ()]
+        if not lines:
+            lines = [((0,) * len(self._values), 1)]
+        views = event.kind == PRODUCT_VIEW
+        sums = tally.products
+        for place, axis in enumerate(self.axes):
+            shared = tuple(session_codes[one] for one in axis.from_session)
+            seen = set()
+            for codes, quantity in lines:
+                own = tuple(codes[one] for one in axis.from_item)
+                leaf = axis.leaves.leaf(own + shared if axis.item_first else shared + own) << COUNTER_BITS
+                if leaf not in seen:
+                    seen.add(leaf)
+                    entry = (place, leaf | (self._views if views else self._adds))
+                    sums[entry] = sums.get(entry, 0) + 1
+                if not views:
+                    entry = (place, leaf | self._items)
+                    sums[entry] = sums.get(entry, 0) + quantity
+
+    def _one(self, item: Any) -> tuple[int, ...]:
+        return (self._values[0].code(getattr(item, self._attributes[0])),)
+
+    def _many(self, item: Any) -> tuple[int, ...]:
+        return tuple(
+            values.code(getattr(item, name)) for values, name in zip(self._values, self._attributes, strict=True)
+        )
+
+
+def _pair_axis(one: str, two: str, session: tuple[Values, ...], product: tuple[Values, ...]) -> list[Axis]:
+    """The axis of a pair of names in order; none where no product dimension is in it, or an unfit partner."""
+    items = {values.name: place for place, values in enumerate(product)}
+    others = {values.name: place for place, values in enumerate(session)}
+    if not (one in items or two in items) or not all(name in items or name in others for name in (one, two)):
+        return []
+    found = tuple(product[items[name]] if name in items else session[others[name]] for name in (one, two))
+    return [
+        Axis(
+            Leaves(found, ((one, two),)),
+            tuple(others[name] for name in (one, two) if name not in items),
+            tuple(items[name] for name in (one, two) if name in items),
+            one in items,
+        )
+    ]

@@ -1,0 +1,128 @@
+"""Segments: the values of each dimension, and leaves, the distinct tuples of values that counters are kept by."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any, Final
+
+from streams.engine.rows import WHOLE, Segment
+
+__all__ = ["OTHER", "UNKNOWN", "Leaves", "Values"]
+
+UNKNOWN: Final = "unknown"
+OTHER: Final = "other"
+MISSING: Final = 0
+REST: Final = 1
+SAID_UNKNOWN: Final = 2
+LONGEST_VALUE: Final = 256
+
+
+class Values:
+    """The values of one dimension as integers: 0 is missing; the first ``max_values`` are kept, the rest is ``other``.
+
+    >>> values = Values("device", 2)
+    >>> [values.names[values.code(text)] for text in ("ios", "web", "tv", "ios", None)]
+    ['ios', 'web', 'other', 'ios', 'unknown']
+    """
+
+    def __init__(self, name: str, max_values: int) -> None:
+        self.name = name
+        self.names: list[str] = [UNKNOWN, OTHER, UNKNOWN]
+        self._codes: dict[str | None, int] = {None: MISSING, "": MISSING, OTHER: REST, UNKNOWN: SAID_UNKNOWN}
+        self._room = max_values + len(self.names)
+
+    def code(self, value: str | None) -> int:
+        """The code of a value; a new one becomes known where there is room."""
+        code = self._codes.get(value)
+        if code is not None:
+            return code
+        if value is None or len(self.names) >= self._room or len(value) > LONGEST_VALUE:
+            return REST
+        self._codes[value] = len(self.names)
+        self.names.append(value)
+        return len(self.names) - 1
+
+    def state(self) -> list[str]:
+        """The known values, in their order."""
+        return self.names[3:]
+
+    def load(self, state: list[str]) -> None:
+        """Know the values of ``state`` again, under the same codes."""
+        for value in state:
+            self._codes[value] = len(self.names)
+            self.names.append(value)
+
+
+class Leaves:
+    """Tuples of codes, one of each dimension, as integers; leaf 0 has no value at all.
+
+    ``codes[leaf]`` is the tuple; ``full[leaf]`` tells that no value is missing. ``segments(leaf)`` are the whole,
+    its single values and its configured pairs.
+    """
+
+    def __init__(self, dimensions: tuple[Values, ...], pairs: tuple[tuple[str, str], ...]) -> None:
+        self.dimensions = dimensions
+        wanted = {frozenset(pair) for pair in pairs}
+        places = sorted(range(len(dimensions)), key=lambda place: dimensions[place].name)
+        self._pairs = [
+            (one, two) for one, two in combinations(places, 2) if {dimensions[one].name, dimensions[two].name} in wanted
+        ]
+        self.codes: list[tuple[int, ...]] = []
+        self.full: list[bool] = []
+        self._ids: dict[tuple[int, ...], int] = {}
+        self._filled: dict[tuple[int, int], int] = {}
+        self._segments: dict[int, tuple[Segment, ...]] = {}
+        self.leaf((MISSING,) * len(dimensions))
+
+    def leaf(self, codes: tuple[int, ...]) -> int:
+        """The leaf of a tuple of codes."""
+        leaf = self._ids.get(codes)
+        if leaf is None:
+            leaf = self._ids[codes] = len(self.codes)
+            self.codes.append(codes)
+            self.full.append(MISSING not in codes)
+        return leaf
+
+    def fill(self, leaf: int, fallback: int) -> int:
+        """``leaf``, with the values of ``fallback`` where it has none."""
+        if self.full[leaf] or leaf == fallback or not fallback:
+            return leaf
+        filled = self._filled.get((leaf, fallback))
+        if filled is None:
+            codes = tuple(mine or other for mine, other in zip(self.codes[leaf], self.codes[fallback], strict=True))
+            filled = self._filled[leaf, fallback] = self.leaf(codes)
+        return filled
+
+    def adopt(self, leaf: int, told: tuple[Any, ...]) -> int:
+        """``leaf``, with the values of an event where it has none; only these become known."""
+        codes = self.codes[leaf]
+        return self.leaf(
+            tuple(code or values.code(value) for code, values, value in zip(codes, self.dimensions, told, strict=True))
+        )
+
+    def segments(self, leaf: int) -> tuple[Segment, ...]:
+        """The whole, each single value, and the configured pairs of a leaf."""
+        told = self._segments.get(leaf)
+        if told is None:
+            codes = self.codes[leaf]
+            named = [(values.name, values.names[code]) for values, code in zip(self.dimensions, codes, strict=True)]
+            pairs = [(named[one], named[two]) for one, two in self._pairs]
+            told = self._segments[leaf] = (WHOLE, *((value,) for value in named), *pairs)
+        return told
+
+    def forget(self, used: set[int]) -> dict[int, int]:
+        """Drop every leaf that is not in ``used``; returns the new number of each one kept."""
+        kept = [0, *sorted(used - {0})]
+        old_codes = self.codes
+        self.codes, self.full = [], []
+        self._ids, self._filled, self._segments = {}, {}, {}
+        return {old: self.leaf(old_codes[old]) for old in kept}
+
+    def state(self) -> list[tuple[int, ...]]:
+        """All leaves but the first, in their order."""
+        return self.codes[1:]
+
+    def load(self, state: list[tuple[int, ...]]) -> None:
+        """Know the leaves of ``state`` again, under the same numbers."""
+        for codes in state:
+            self.leaf(tuple(codes))

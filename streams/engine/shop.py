@@ -1,0 +1,132 @@
+"""The shop of one partition: every event in processing order is applied here, every timer fires here."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from streams.engine.carts import Carts, quantity
+from streams.engine.counters import COUNTER_BITS, CounterNames
+from streams.engine.decode import Decoder
+from streams.engine.dedup import Duplicates
+from streams.engine.payments import Payments
+from streams.engine.products import Products
+from streams.engine.rollup import RollUp
+from streams.engine.segments import Leaves, Values
+from streams.engine.sessions import IS_BACK_OFFICE, IS_SHOPPER, Sessions
+from streams.engine.spec import EngineSpec
+from streams.engine.windows import Ledger
+from streams.errors import ConfigError
+from streams.events import EVENT_TYPES, KIND_OF_TYPE, ORDER_EVENTS
+
+__all__ = ["Shop"]
+
+ADD: Final = KIND_OF_TYPE["add_to_cart"]
+IS_ORDER: Final = tuple(name in ORDER_EVENTS for name in EVENT_TYPES)
+HAS_PRODUCTS: Final = tuple(name in ("product_view", "add_to_cart") for name in EVENT_TYPES)
+CROWDED: Final = 50_000
+"""Leaves from which on it is worth while to look for those that nothing refers to any more."""
+
+
+class Shop:
+    """Sessions, carts, orders, payments and their counters."""
+
+    def __init__(self, spec: EngineSpec, partition: int, decoder: Decoder) -> None:
+        names = spec.session_dimensions + spec.payment_dimensions + spec.product_dimensions
+        if len(set(names)) < len(names):
+            raise ConfigError("a dimension is listed twice", key="dimensions", value=names, way_out="list each once")
+        session, payment, product = (
+            tuple(Values(name, spec.max_values) for name in group)
+            for group in (spec.session_dimensions, spec.payment_dimensions, spec.product_dimensions)
+        )
+        attributes = decoder.reader.event_attributes
+        self._hash, self._memory = decoder.hash_visitor, spec.max_lateness_ms - spec.max_out_of_orderness_ms
+        self.values = (*session, *payment, *product)
+        self.names = CounterNames()
+        self.leaves = Leaves(session, spec.pairs)
+        self.order_leaves = Leaves(session + payment, spec.pairs)
+        self.products = Products(session, product, decoder.reader.item_attributes, spec.pairs, self.names)
+        rollup = RollUp(self.names, self.leaves, self.order_leaves, self.products)
+        self.ledger = Ledger(spec, partition, self.names, rollup)
+        self.sessions = Sessions(spec, self.names, self.ledger, self.leaves, attributes[: len(session)])
+        rollup.codes = self.sessions.funnel.codes
+        self.carts = Carts(spec, self.names, self.ledger, self.leaves)
+        self.payments = Payments(spec, self.names, self.order_leaves, attributes[len(session) :])
+        self.duplicates = Duplicates(max(self._memory, 0))
+        self._cart_items = self.names.id("cart_items")
+        self._crowded = CROWDED
+
+    def apply(self, event: Any) -> bool:
+        """Count an event; False where it is a copy of one that counted."""
+        ledger, kind = self.ledger, event.kind
+        if event.identity and self.duplicates.is_copy(event.identity, event.event_time, event.event_ms):
+            ledger.tally(event.noted_ms, event.order_ms).note("duplicates")
+            return False
+        tally = ledger.tally(event.event_ms, event.order_ms)
+        session, joined, leaf = self.sessions.apply(event, tally)
+        if HAS_PRODUCTS[kind]:
+            if kind == ADD:
+                entry = leaf << COUNTER_BITS | self._cart_items
+                tally.sessions[entry] = tally.sessions.get(entry, 0) + quantity(event)
+            if self.products.axes:
+                self.products.count(event, self.leaves.codes[leaf], tally)
+        if IS_SHOPPER[kind]:
+            tally.seen.add((leaf, self._visitor(event, joined)))
+        elif joined is not None and not joined.visitor and event.visitor_id:
+            joined.visitor = self._hash(event.visitor_id)
+        paid = False
+        if IS_ORDER[kind]:
+            paid = self.payments.apply(event, self.leaves.codes[leaf], session is None, tally)
+        if not IS_BACK_OFFICE[kind]:
+            self.carts.apply(event, leaf, paid)
+        return True
+
+    def fire(self, closing_ms: int) -> None:
+        """Fire every timer that is due before a closing."""
+        self.sessions.fire(closing_ms)
+        self.carts.fire(closing_ms)
+
+    def next_ms(self) -> int | None:
+        """The closing that has to fire next; None where no timer runs."""
+        due = [ms for ms in (self.sessions.next_ms(), self.carts.next_ms()) if ms is not None]
+        return min(due, default=None)
+
+    def forget(self, closing_ms: int) -> None:
+        """Forget what can have no effect any more."""
+        self.duplicates.forget(closing_ms)
+        self.payments.forget(closing_ms)
+        if len(self.leaves.codes) + len(self.order_leaves.codes) > self._crowded:
+            self._renumber()
+            self._crowded = max(CROWDED, 2 * (len(self.leaves.codes) + len(self.order_leaves.codes)))
+
+    def _visitor(self, event: Any, joined: Any) -> int:
+        """The visitor's key: the event's, else the first that its session had, else the session key."""
+        visitor = self._hash(event.visitor_id) if event.visitor_id else 0
+        if joined is not None:
+            if visitor and not joined.visitor:
+                joined.visitor = visitor
+            visitor = visitor or joined.visitor
+        return visitor or self._hash(event.key)
+
+    def _renumber(self) -> None:
+        """Drop the leaves that nothing refers to: distinct tuples of values keep coming, few of them stay."""
+        tallies = self.ledger.tallies()
+        sessions, carts = self.sessions.open.values(), self.carts.open.values()
+        kept = [one for waiting in self.carts.kept.values() for one in waiting]
+        used = {session.leaf for session in sessions} | {session.opening_leaf for session in sessions}
+        used |= {cart.leaf for cart in carts} | {one.leaf for one in kept}
+        for tally in tallies:
+            used |= tally.session_leaves()
+        new = self.leaves.forget(used)
+        for session in sessions:
+            session.leaf, session.opening_leaf = new[session.leaf], new[session.opening_leaf]
+        for cart in carts:
+            cart.leaf = new[cart.leaf]
+        for one in kept:
+            one.leaf = new[one.leaf]
+        orders = self.payments.orders.values()
+        used = {order.leaf for order in orders} | {leaf for tally in tallies for leaf in tally.order_leaves()}
+        new_orders = self.order_leaves.forget(used)
+        for order in orders:
+            order.leaf = new_orders[order.leaf]
+        for tally in tallies:
+            tally.renumber(new, new_orders)

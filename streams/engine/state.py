@@ -1,0 +1,64 @@
+"""What a partition remembers: sessions, carts, orders and payments, as structs that a snapshot can hold as they are."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["Cart", "Kept", "Order", "Payment", "Session"]
+
+
+class Session(msgspec.Struct, gc=False, array_like=True):
+    """An open session.
+
+    ``due_ms`` is the position of the watermark at which its end is looked at: its end, except where that was set in
+    the past. ``cohorts`` has six bits a horizon: the opening, and each stage reached within it.
+    """
+
+    opened_ms: int
+    last_ms: int
+    due_ms: int
+    leaf: int
+    opening_leaf: int = 0
+    mask: int = 0
+    cohorts: int = 0
+    page_views: int = 0
+    product_views: int = 0
+    others: int = 0
+    visitor: int = 0
+
+
+class Cart(msgspec.Struct, gc=False, array_like=True):
+    """An open cart; ``idle_due_ms`` and ``abandon_due_ms`` are positions of the watermark, like a session's."""
+
+    opened_ms: int
+    last_ms: int
+    idle_due_ms: int
+    abandon_due_ms: int
+    leaf: int
+    added: int = 0
+    removed: int = 0
+    idle: bool = False
+    resumed: bool = False
+
+
+class Kept(msgspec.Struct, gc=False, array_like=True):
+    """A cart that was converted and never idle, until it is counted as kept."""
+
+    moment_ms: int
+    due_ms: int
+    leaf: int
+
+
+class Order(msgspec.Struct, gc=False, array_like=True):
+    """An order by its id: what was counted (bits), its last event, and the values it remembers."""
+
+    last_ms: int
+    mask: int = 0
+    leaf: int = 0
+
+
+class Payment(msgspec.Struct, gc=False, array_like=True):
+    """A payment by its id: outcomes counted and whether it was paid (bits), and its last event."""
+
+    last_ms: int
+    mask: int = 0

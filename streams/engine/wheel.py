@@ -1,0 +1,38 @@
+"""A wheel of timers: keys by the window whose closing has to look at them first."""
+
+from __future__ import annotations
+
+__all__ = ["Wheel"]
+
+
+class Wheel:
+    """Keys in buckets, one between each two closings; a key that is not due when its bucket comes is put back.
+
+    >>> wheel = Wheel(window_ms=60, grace_ms=25)
+    >>> wheel.put("a", 84), wheel.put("b", 85), wheel.next_ms()
+    (None, None, 85)
+    >>> wheel.take(85), wheel.take(144), wheel.take(145)
+    (['a'], [], ['b'])
+    """
+
+    def __init__(self, window_ms: int, grace_ms: int) -> None:
+        self._window, self._grace = window_ms, grace_ms
+        self._buckets: dict[int, dict[str, None]] = {}
+
+    def put(self, key: str, due_ms: int) -> None:
+        """Look at ``key`` before the first closing after ``due_ms``."""
+        bucket = (due_ms - self._grace) // self._window
+        keys = self._buckets.get(bucket)
+        if keys is None:
+            self._buckets[bucket] = {key: None}
+        else:
+            keys[key] = None
+
+    def take(self, closing_ms: int) -> list[str]:
+        """The keys whose time is before a closing; they are in the wheel no more."""
+        bucket = (closing_ms - self._grace) // self._window
+        return [key for due in sorted(due for due in self._buckets if due < bucket) for key in self._buckets.pop(due)]
+
+    def next_ms(self) -> int | None:
+        """The closing that has to look at the next keys; None where there are none."""
+        return (min(self._buckets) + 1) * self._window + self._grace if self._buckets else None
