@@ -46,7 +46,7 @@ class WebhookReceiver:
 
     def __init__(self, take: Callable[[Notification], None], *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._server = _Server((host, port), take)
-        self._thread = Thread(target=self._server.serve_forever, name="webhook", daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, args=(0.1,), name="webhook", daemon=True)
 
     @property
     def url(self) -> str:

@@ -21,6 +21,7 @@ __all__ = ["MetricsServer"]
 
 COMPRESSED_FROM_BYTES = 1024
 REQUEST_TIMEOUT_SECONDS = 10
+POLL_SECONDS = 0.1
 
 
 class MetricsServer:
@@ -57,7 +58,7 @@ class MetricsServer:
             way_out = "choose a free port, 0 for any, and an address of this machine"
             address = f"{self._host}:{self._wanted}"
             raise ConfigError(f"cannot be bound: {error}", key="metrics", value=address, way_out=way_out) from error
-        self._thread = Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), name="metrics", daemon=True)
         self._thread.start()
         return self
 

@@ -78,6 +78,7 @@ class Window(NamedTuple):
 KPIS = (
     Described("conversion_ratio", "ratio", "down"),
     Described("bounce_ratio", "ratio", "up"),
+    Described("payment_success_ratio", "ratio", "down"),
     Described("orders", "count", "down"),
     Described("new_customer_ratio", "ratio", None),
 )
