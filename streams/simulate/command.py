@@ -1,10 +1,12 @@
-"""What `funnelwatch simulate` does: a request of the command line to a file or to topics."""
+"""``funnelwatch simulate``: a request from the command line becomes a file or records on topics."""
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,19 +14,41 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streams.config import Config
 from streams.errors import InputError
+from streams.simulate.shop import Shop
 from streams.simulate.spec import ShopSpec, parse_incident
-from streams.simulate.writer import Feed, Written, simulate_to_file, simulate_to_topics
+from streams.simulate.writer import Feed, Written, feed_topics, labels_path, simulate_to_file
+from streams.simulate.writer import Progress as Told
 
 __all__ = ["SimulateRequest", "run_simulation"]
 
 
 @dataclass(frozen=True, slots=True)
 class SimulateRequest:
-    """The command line, parsed; ``start`` is ISO 8601, on the shop's clock where it has no offset."""
+    """What was asked for; ``start`` and ``incidents`` are still text.
+
+    Parameters
+    ----------
+    config
+        Names the topics, the broker, the time zone and the currency.
+    bootstrap
+        A broker that wins over the configuration's.
+    out
+        A file; None writes to the source topics.
+    follow
+        To topics: go on with the clock until stopped.
+    seed, rate
+        Of the shop; ``rate`` in sessions a minute.
+    start
+        First moment; None: ``length_ms`` ago, or now where the clock is followed.
+    length_ms
+        How much event time.
+    incidents
+        Each as ``kind@+30m/10m[:dimension=value][*severity]``.
+    """
 
     config: Config
     bootstrap: str | None = None
@@ -38,64 +62,108 @@ class SimulateRequest:
 
 
 def run_simulation(request: SimulateRequest) -> dict[str, Any]:
-    """Write the records; returns how many, their bytes and where to.
+    """Simulate as asked; returns how many ``records`` and ``bytes`` went ``to`` where, and the incidents.
 
     Raises
     ------
     InputError
-        Where the request contradicts itself or an incident cannot be read.
+        Where the request contradicts itself, or a moment, an incident or the file cannot be used.
     BrokerError
         Where the broker or its topics cannot be used.
     """
-    if request.out and request.follow:
-        raise InputError("follows no clock", key="--out", value=str(request.out), way_out="leave --follow or --out out")
-    now_ms = time.time_ns() // 1_000_000
-    start_ms = _start_ms(request, now_ms)
+    if request.out is not None and request.follow:
+        raise InputError("a file cannot follow the clock", key="--follow", way_out="leave out --out or --follow")
+    clock_ms = time.time_ns() // 1_000_000
+    start_ms = clock_ms if request.follow else clock_ms - request.length_ms
+    if request.start is not None:
+        start_ms = moment_ms(request.start, request.config.shop.timezone)
     end_ms = start_ms + request.length_ms
-    sources = [source.topic for source in request.config.source]
-    spec = ShopSpec(
+    spec = shop_spec(request, start_ms)
+    if request.out is not None:
+        with bar(start_ms, end_ms) as progress:
+            written = simulate_to_file(spec, request.out, start_ms, end_ms, progress)
+        told = {"to": str(request.out), "labels": str(labels_path(request.out))}
+    else:
+        written = to_topics(request, spec, start_ms, end_ms)
+        told = {"to": f"{spec.click_topic}, {spec.orders_topic} at {bootstrap_of(request)}"}
+    return {
+        "records": written.records,
+        "bytes": written.bytes,
+        **told,
+        "start_ms": start_ms,
+        "end_ms": written.until_ms,
+        "incidents": Shop(spec).labels(),
+    }
+
+
+def shop_spec(request: SimulateRequest, start_ms: int) -> ShopSpec:
+    """The shop of a request: topics, time zone and currency are those that the configuration watches."""
+    sources = request.config.source
+    for source in sources[:2]:
+        if source.format != "native" and request.out is None:
+            raise InputError(
+                "a simulated shop speaks the native format",
+                key=f"source.{source.topic}.format", value=source.format, way_out="watch other topics with it",
+            )  # fmt: skip
+    return ShopSpec(
         seed=request.seed,
         sessions_per_minute=request.rate,
         time_zone=request.config.shop.timezone,
         currency=request.config.shop.currency,
         incidents=tuple(parse_incident(text, start_ms) for text in request.incidents),
-        click_topic=sources[0],
-        orders_topic=sources[-1],
+        click_topic=sources[0].topic,
+        orders_topic=sources[min(1, len(sources) - 1)].topic,
     )
-    with _bar(None if request.follow else end_ms - start_ms, start_ms) as progress:
-        if request.out:
-            written = simulate_to_file(spec, request.out, start_ms, end_ms, progress)
-            to = str(request.out)
-        else:
-            kafka = request.config.kafka
-            to = request.bootstrap or kafka.bootstrap
-            feed = Feed({**kafka.security(), "bootstrap_servers": to}, follow=request.follow)
-            written = simulate_to_topics(spec, feed, start_ms, None if request.follow else end_ms, progress)
-    return {"records": written.records, "bytes": written.bytes, "to": to, "start_ms": start_ms}
 
 
-def _start_ms(request: SimulateRequest, now_ms: int) -> int:
-    if request.start is None:
-        return now_ms if request.follow else now_ms - request.length_ms
-    try:
-        moment = datetime.fromisoformat(request.start)
-    except ValueError as error:
-        raise InputError(
-            "no moment", key="--start", value=request.start, way_out="write it as 2026-03-01T12:00"
-        ) from error
-    local = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(request.config.shop.timezone))
-    return round(local.timestamp() * 1_000)
+def to_topics(request: SimulateRequest, spec: ShopSpec, start_ms: int, end_ms: int) -> Written:
+    """Write to the topics; a stop by Ctrl-C while following is the ordinary end."""
+    feed = Feed({**request.config.kafka.security(), "bootstrap_servers": bootstrap_of(request)}, follow=request.follow)
+    last = Written(0, 0, start_ms)
+
+    def keep(written: Written) -> None:
+        nonlocal last
+        last = written
+        progress(written)
+
+    with bar(start_ms, None if request.follow else end_ms) as progress:
+        try:
+            asyncio.run(feed_topics(Shop(spec), feed, start_ms, None if request.follow else end_ms, keep))
+        except KeyboardInterrupt:
+            if not request.follow:
+                raise
+    return last
+
+
+def bootstrap_of(request: SimulateRequest) -> str:
+    """The broker that is written to."""
+    return request.bootstrap or request.config.kafka.bootstrap
+
+
+def moment_ms(text: str, time_zone: str) -> int:
+    """Milliseconds of an ISO 8601 moment; without an offset it is one of the shop's clock.
+
+    >>> moment_ms("2026-03-01T12:00", "Asia/Shanghai") == moment_ms("2026-03-01T04:00Z", "UTC")
+    True
+    """
+    with suppress(ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+        local = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(time_zone))
+        found = round(local.timestamp() * 1000)
+        if found >= 0:
+            return found
+    raise InputError("not a moment", key="--start", value=text, way_out="write it as 2026-03-01T12:00")
 
 
 @contextmanager
-def _bar(span_ms: int | None, start_ms: int) -> Iterator[Any]:
-    columns = (
-        TextColumn("simulating"), BarColumn(), TextColumn("{task.fields[records]:,} records"), TimeElapsedColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("simulating", total=span_ms, records=0)
+def bar(start_ms: int, end_ms: int | None) -> Iterator[Told]:
+    """A bar on standard error, where that is a terminal; without an end only the count is shown."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.fields[told]}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as shown:
+        task = shown.add_task("", total=end_ms and end_ms - start_ms, told="working out who is in the shop")
 
-        def move(written: Written) -> None:
-            progress.update(task, completed=written.until_ms - start_ms, records=written.records)
+        def progress(written: Written) -> None:
+            shown.update(task, completed=written.until_ms - start_ms, told=f"{written.records:,} records")
 
-        yield move
+        yield progress

@@ -6,11 +6,11 @@ import asyncio
 import gzip
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, Protocol, cast
 
 import orjson
 import zstandard
@@ -51,6 +51,14 @@ class Written(NamedTuple):
 
 
 Progress = Callable[[Written], None]
+
+
+class Storyteller(Protocol):
+    """What is fed into topics: a shop, or something that stands for one."""
+
+    @property
+    def spec(self) -> ShopSpec: ...
+    def events(self, start_ms: int, end_ms: int) -> Iterator[SimRecord]: ...
 
 
 def simulate_to_file(
@@ -145,11 +153,14 @@ class Feed:
         Whether to go on with the clock once it is reached, until stopped.
     now_ms
         The clock; another one in tests.
+    copy
+        A file that gets the same records as lines.
     """
 
-    client_args: Mapping[str, Any]
+    client_args: Mapping[str, Any] = field(repr=False)
     follow: bool = False
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    copy: IO[bytes] | None = None
 
 
 def simulate_to_topics(
@@ -160,7 +171,7 @@ def simulate_to_topics(
 
 
 async def feed_topics(
-    shop: Shop, feed: Feed, start_ms: int, end_ms: int | None = None, progress: Progress | None = None
+    shop: Storyteller, feed: Feed, start_ms: int, end_ms: int | None = None, progress: Progress | None = None
 ) -> Written:
     """Write the records of ``[start_ms, end_ms)`` to the topics of the shop, with their own timestamps.
 
@@ -186,7 +197,7 @@ async def feed_topics(
 
 
 async def pump(
-    shop: Shop, feed: Feed, sender: Sender, start_ms: int, end_ms: int | None, progress: Progress | None
+    shop: Storyteller, feed: Feed, sender: Sender, start_ms: int, end_ms: int | None, progress: Progress | None
 ) -> Written:
     """Send step by step: by the broker's pace in the past, by the clock at its edge."""
     written = Written(0, 0, start_ms)
@@ -200,18 +211,26 @@ async def pump(
             await asyncio.sleep(PACE_SECONDS)
             continue
         # A step that was begun is finished, or a stop would leave a hole in the middle of a second.
-        sending = asyncio.ensure_future(sender.send(shop.events(written.until_ms, until_ms)))
+        records = shop.events(written.until_ms, until_ms)
+        sending = asyncio.ensure_future(sender.send(copied(records, feed.copy) if feed.copy else records))
         try:
-            records, size = await asyncio.shield(sending)
+            count, size = await asyncio.shield(sending)
         except asyncio.CancelledError:
             await sending
             raise
-        written = Written(written.records + records, written.bytes + size, until_ms)
+        written = Written(written.records + count, written.bytes + size, until_ms)
         if progress:
             progress(written)
         if feed.follow and feed.now_ms() - until_ms < TOPIC_STEP_MS:
             await asyncio.sleep(PACE_SECONDS)
     return written
+
+
+def copied(records: Iterable[SimRecord], file: IO[bytes]) -> Iterator[SimRecord]:
+    """The records, each written to the file as it passes."""
+    for record in records:
+        file.write(file_line(record))
+        yield record
 
 
 class Sender:

@@ -1,0 +1,144 @@
+"""What the demonstration is told, and the pace at which it shows things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from streams.errors import InputError
+from streams.simulate import FunnelSpec, ShopSpec
+
+__all__ = ["DemoOptions", "Pace", "pace_of", "shop_of", "worker_config"]
+
+SECOND_MS: Final = 1_000
+MINUTE_MS: Final = 60_000
+SHORTEST_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """How to run the demonstration.
+
+    Parameters
+    ----------
+    for_seconds
+        Ends by itself after this time; None: on Ctrl-C.
+    json
+        One JSON summary on standard output instead of the live table.
+    calm
+        Nothing is injected.
+    bootstrap
+        A broker to use instead of the embedded one, as ``host:port``; the demonstration makes topics of its own
+        there and deletes them at the end.
+    broker_port, metrics_port
+        Ports on 127.0.0.1; 0 takes a free one.
+    seed, sessions_per_minute
+        Of the simulated shop.
+    directory
+        Where configuration, logs and the events of the run are left.
+    """
+
+    for_seconds: float | None = None
+    json: bool = False
+    calm: bool = False
+    bootstrap: str | None = None
+    broker_port: int = 0
+    metrics_port: int = 0
+    seed: int = 1
+    sessions_per_minute: float = 600.0
+    directory: Path = field(default=Path(".funnelwatch/demo"))
+
+    def __post_init__(self) -> None:
+        if self.for_seconds is not None and self.for_seconds < SHORTEST_SECONDS:
+            raise InputError(
+                "too short to show an outage", key="--for", value=f"{self.for_seconds:g}s", way_out="use 60s or more"
+            )
+        for name in ("broker_port", "metrics_port"):
+            port = getattr(self, name)
+            if not 0 <= port <= 65_535:
+                raise InputError(
+                    "not a port",
+                    key=f"--{name.replace('_', '-')}",
+                    value=port,
+                    way_out="use 0..65535, 0 for a free one",
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Durations of the run; windows are short, so that a minute is enough to see an outage come and be told."""
+
+    history_ms: int = 150 * MINUTE_MS
+    calm_ms: int = 60 * SECOND_MS
+    outage_ms: int = 180 * SECOND_MS
+    window_ms: int = 10 * SECOND_MS
+    grace_ms: int = 3 * SECOND_MS
+    disorder_ms: int = 2 * SECOND_MS
+    merge_wait_ms: int = 3 * SECOND_MS
+    scrape_seconds: float = 2.0
+
+
+def pace_of(options: DemoOptions) -> Pace:
+    """The pace that fits the time there is: an unattended run has little calm, and stays in the outage."""
+    if options.for_seconds is None:
+        return Pace()
+    return Pace(calm_ms=round(min(60.0, options.for_seconds / 18) * SECOND_MS))
+
+
+def shop_of(options: DemoOptions, pace: Pace, prefix: str = "") -> ShopSpec:
+    """A busy shop in a steady hour, where a few windows hold enough payments to judge."""
+    return ShopSpec(
+        seed=options.seed,
+        sessions_per_minute=options.sessions_per_minute,
+        rhythm=0.0,
+        noise=0.0,
+        funnel=FunnelSpec(bounce=0.33, cart=0.30, checkout=0.66, order=0.86),
+        duplicate_ratio=0.004,
+        poison_ratio=0.0005,
+        late_ratio=0.001,
+        disorder_ms=pace.disorder_ms - 200,
+        click_topic=f"{prefix}clickstream",
+        orders_topic=f"{prefix}orders",
+    )
+
+
+def worker_config(bootstrap: str, metrics_port: int, pace: Pace, prefix: str = "") -> str:
+    """The TOML file of the demonstration's worker, which also replays the events it leaves."""
+    kept = f"{prefix}funnelwatch"
+    return f"""\
+# Written by `funnelwatch demo`: short windows, so that a minute is enough to see an outage.
+[shop]
+name = "{prefix}demo"
+timezone = "Asia/Shanghai"
+currency = "CNY"
+
+[kafka]
+bootstrap = "{bootstrap}"
+
+[[source]]
+topic = "{prefix}clickstream"
+
+[[source]]
+topic = "{prefix}orders"
+
+[topics]
+kpi = "{kept}.kpi"
+anomalies = "{kept}.anomalies"
+dead_letter = "{kept}.dead-letter"
+snapshots = "{kept}.snapshots"
+partitions = 2
+
+[time]
+window = "{pace.window_ms}ms"
+grace = "{pace.grace_ms}ms"
+max_out_of_orderness = "{pace.disorder_ms}ms"
+merge_wait = "{pace.merge_wait_ms}ms"
+
+[metrics]
+port = {metrics_port}
+
+[live]
+session_timeout = "6s"
+checkpoint_interval = "5s"
+"""
