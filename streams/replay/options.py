@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from streams.coarse import zone_of
 from streams.engine.spec import EngineSpec
 from streams.errors import InputError
-
-if TYPE_CHECKING:
-    from streams.monitor import MonitorSpec
+from streams.monitor import MonitorSpec
 
 __all__ = ["ReplayOptions", "parse_moment", "show_moment"]
 
@@ -29,8 +27,10 @@ class ReplayOptions:
         The meaning of the numbers, and how they are judged.
     time_zone
         IANA name: moments without an offset are read in it, and everything is shown in it.
+    format
+        Of the records of a file.
     since_ms, until_ms
-        Of a topic range: windows from this moment, up to that one (exclusive). None: the start of the log, its end.
+        Windows that lie between are told; of topics only what they need is read. None: the start, the end.
     client_args
         Arguments of the aiokafka client (``bootstrap_servers`` and security), topics only.
     kpi_topic, anomalies_topic
@@ -46,8 +46,9 @@ class ReplayOptions:
     """
 
     engine: EngineSpec = field(default_factory=EngineSpec)
-    monitor: MonitorSpec | None = None
+    monitor: MonitorSpec = field(default_factory=MonitorSpec)
     time_zone: str = "UTC"
+    format: str = "native"
     since_ms: int | None = None
     until_ms: int | None = None
     client_args: Mapping[str, Any] = field(default_factory=dict, repr=False)

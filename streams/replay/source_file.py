@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import heapq
 import io
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
+import msgspec
 import zstandard
 
 from streams.engine.batch import NO_APPEND_TIME, Batch
 from streams.errors import InputError
 
-__all__ = ["FileSource"]
+__all__ = ["FileSource", "file_sources", "in_step"]
 
 CHUNK_BYTES = 1 << 18
+RUN_LINES = 2_000
 BOM = b"\xef\xbb\xbf"
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
@@ -39,16 +45,13 @@ class FileSource:
         Where the file cannot be read, or its compression is broken.
     """
 
-    def __init__(self, path: Path, max_record_bytes: int = 1 << 20) -> None:
+    def __init__(self, path: Path, max_record_bytes: int = 1 << 20, topic: str | None = None) -> None:
         self.path, self.max_record_bytes = path, max_record_bytes
+        self.topic = topic or ("stdin" if str(path) == "-" else path.name)
+        """What stands for the topic in coordinates: the name of the file."""
         self.total_bytes: int | None = None
         """Size of the file, compressed; None for standard input."""
         self._raw: IO[bytes] | None = None
-
-    @property
-    def topic(self) -> str:
-        """What stands for the topic in coordinates: the name of the file."""
-        return "stdin" if str(self.path) == "-" else self.path.name
 
     @property
     def read_bytes(self) -> int:
@@ -87,6 +90,77 @@ class FileSource:
             if numbers:
                 none = [None] * len(numbers)
                 yield Batch(self.topic, 0, numbers, [NO_APPEND_TIME] * len(numbers), none, values)
+
+
+def file_sources(paths: Sequence[Path], max_record_bytes: int = 1 << 20) -> list[FileSource]:
+    """A source for each file, named by it; by its whole path where two have the same name.
+
+    Raises
+    ------
+    InputError
+        Where there is no file, or one is given twice.
+    """
+    if not paths:
+        raise InputError("no file", key="file", way_out="name at least one JSON lines file")
+    names = Counter(path.name for path in paths)
+    if len(set(paths)) < len(paths):
+        raise InputError("a file is named twice", key="file", value=[str(path) for path in paths])
+    topics = [None if names[path.name] == 1 else str(path) for path in paths]
+    return [FileSource(path, max_record_bytes, topic) for path, topic in zip(paths, topics, strict=True)]
+
+
+def in_step(sources: Sequence[FileSource]) -> Iterator[Batch]:
+    """The batches of one file as they are; of several, runs of lines in order of time.
+
+    The time of a line is its ``append_time`` or, without one, its ``event_time``, as running maximum of the file; a
+    line without either goes with the one before it. At equal times the file that was named first goes first.
+    """
+    if len(sources) == 1:
+        yield from sources[0].batches()
+        return
+    streams = [_timed(number, source) for number, source in enumerate(sources)]
+    merged = heapq.merge(*streams, key=lambda line: line[:2])
+    run: list[tuple[int, int, int, bytes | None]] = []
+    for line in merged:
+        if run and (line[1] != run[0][1] or len(run) >= RUN_LINES):
+            yield _batch(sources, run)
+            run = []
+        run.append(line)
+    if run:
+        yield _batch(sources, run)
+
+
+def _batch(sources: Sequence[FileSource], run: Sequence[tuple[int, int, int, bytes | None]]) -> Batch:
+    none, count = [None], len(run)
+    offsets, values = [line[2] for line in run], [line[3] for line in run]
+    return Batch(sources[run[0][1]].topic, 0, offsets, [NO_APPEND_TIME] * count, none * count, values)
+
+
+def _timed(number: int, source: FileSource) -> Iterator[tuple[int, int, int, bytes | None]]:
+    latest = -1
+    for batch in source.batches():
+        for offset, value in zip(batch.offsets, batch.values, strict=True):
+            latest = max(latest, _stated_ms(value or b""))
+            yield latest, number, offset, value
+
+
+def _stated_ms(line: bytes) -> int:
+    try:
+        told = msgspec.json.decode(line, type=_Stated)
+    except msgspec.MsgspecError:
+        return -1
+    for stated in (told.append_time, told.event_time):
+        if isinstance(stated, int) and not isinstance(stated, bool):
+            return stated
+        if isinstance(stated, str):
+            with contextlib.suppress(ValueError):
+                return round(datetime.fromisoformat(stated).timestamp() * 1000)
+    return -1
+
+
+class _Stated(msgspec.Struct):
+    append_time: Any = None
+    event_time: Any = None
 
 
 def _unpacked(raw: IO[bytes]) -> IO[bytes]:

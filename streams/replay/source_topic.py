@@ -73,6 +73,8 @@ class TopicRange:
         self.since_ms, self.until_ms = since_ms, until_ms
         self.first_ms: int | None = None
         """Append time of the earliest record that was read; None where there was none."""
+        self.from_log_start = False
+        """Whether the log begins no earlier than the range, in every source."""
 
     async def read(self, partitions: int) -> AsyncIterator[Batch | Caught]:
         """Batches of all sources in step of append time, and for each source once that it has no more."""
@@ -96,6 +98,7 @@ class TopicRange:
         await consumer.start()
         try:
             first: dict[Any, int] = await consumer.beginning_offsets(sources)
+            self.from_log_start = True
             if self.since_ms is None:
                 return first
             starts = {}
@@ -103,6 +106,7 @@ class TopicRange:
                 # One at a time: nothing else is fetched meanwhile.
                 consumer.assign([source])
                 starts[source] = await Seeker(consumer).find(source, self.since_ms, first[source])
+                self.from_log_start = self.from_log_start and starts[source] == first[source]
             return starts
         finally:
             await consumer.stop()
