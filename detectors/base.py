@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-__all__ = ["Incident", "Observation", "SegmentKey", "Verdict", "VerdictKind", "VerdictState"]
+from river.base import Base
+
+__all__ = ["Detector", "Incident", "Observation", "Score", "SegmentKey", "Verdict", "VerdictKind", "VerdictState"]
 
 SegmentKey = tuple[tuple[str, str], ...]
 VerdictState = Literal["warming_up", "calm", "suspect", "alert", "waiting", "unsure"]
@@ -23,6 +26,40 @@ class Observation(NamedTuple):
     successes: float
     trials: float | None
     """None for a volume KPI."""
+
+
+class Score(NamedTuple):
+    """What a detector thinks of one observation, given what it has learnt before it.
+
+    ``score`` is 0 when calm and 1.0 at the border, and goes on growing with the evidence. ``expected``, ``lower`` and
+    ``upper`` are in the unit of the observation's value. ``since_ms`` is the start of the stretch that the evidence
+    comes from. ``calm`` is the evidence of this window alone that the shop is back to normal, in nats, negative
+    where it still looks like the incident; None where the detector has no such notion.
+    """
+
+    score: float
+    expected: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    since_ms: int | None = None
+    kind: VerdictKind | None = None
+    calm: float | None = None
+
+
+class Detector(Base, ABC):  # type: ignore[misc]
+    """A judge of one series: ``score_one`` looks, ``learn_one`` changes.
+
+    A River estimator, so ``clone`` and ``_get_params`` work: keep every argument of ``__init__`` as an attribute of the
+    same name. One detector holds one series; its windows come in order of end.
+    """
+
+    @abstractmethod
+    def score_one(self, observation: Observation) -> Score:
+        """The score of an observation; changes nothing, so asking twice gives the same answer."""
+
+    @abstractmethod
+    def learn_one(self, observation: Observation) -> None:
+        """Take the observation into what is expected of the next ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +105,7 @@ class Incident:
     orders_lost: float | None = None
     money_lost_minor: float | None = None
     currency: str | None = None
+    orders_lost_low: float | None = None
+    orders_lost_high: float | None = None
+    attribution: tuple[tuple[SegmentKey, float], ...] = ()
+    """Segments by their share of the change, the largest first."""

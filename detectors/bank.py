@@ -1,0 +1,219 @@
+"""A bank of named series over one scan: who is watched, where each alert stands, and what must not be learnt."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import SegmentKey, VerdictKind
+from detectors.policy import Policy, PolicySpec, Standing
+from detectors.reading import Reading, read
+from detectors.scan import LAG, Look, Scan, SeriesSpec
+from detectors.seasonal import Basis, segment_basis
+
+__all__ = ["Bank", "Judged", "Loss", "Series"]
+
+Floats = NDArray[np.float64]
+
+NEAR = 0.75
+"""Share of the border from which a series is not learnt, on either side."""
+
+LONGEST_MASK = 240
+DOUBT_AFTER_BREAK = 0.25
+CALM = Standing("calm", False, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What is watched: a KPI in a segment.
+
+    ``rank`` orders causes: of KPIs that fall together the lowest is told. ``weight`` divides the counts, so that
+    sums of money or seconds become numbers of events.
+    """
+
+    kpi: str
+    segment: SegmentKey = ()
+    volume: bool = False
+    hurts: int = -1
+    delayed: bool = True
+    binomial: bool = False
+    delay_ms: int = 0
+    rank: int = 0
+    weight: float = 1.0
+    scale: float = 1.0
+
+
+@dataclass(slots=True)
+class Loss:
+    """What a standing alert has cost so far, in successes, and how its recovery is judged."""
+
+    ratio: float
+    level: float
+    expected: float
+    observed: float
+    exposure: float
+    doubt: float
+    dispersion: float
+    score: float
+    windows: int
+    kind: VerdictKind | None = None
+
+    @property
+    def missing(self) -> float:
+        """Expected less observed successes since the onset."""
+        return self.expected - self.observed
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of what was expected since the onset."""
+        return math.sqrt(self.dispersion * self.expected + self.doubt * self.expected**2)
+
+
+class Judged(NamedTuple):
+    """One window of a bank: the look, its reading, and where every series stands."""
+
+    look: Look
+    reading: Reading
+    standings: list[Standing]
+
+
+class Bank:
+    """Series that share a kind (ratios, or volumes), a clock and a scan.
+
+    Parameters
+    ----------
+    basis
+        Regressors of time for this kind.
+    window_ms
+        Length of a window.
+    warm_up
+        Windows of a series before its first verdict.
+    policy
+        How alerts begin and end.
+    """
+
+    def __init__(self, basis: Basis, window_ms: int, warm_up: int, policy: PolicySpec) -> None:
+        self.scan = Scan(basis, window_ms)
+        self.window_ms, self.warm_up, self.policy = window_ms, warm_up, policy
+        self.series: list[Series] = []
+        self.policies: list[Policy] = []
+        self.index: dict[tuple[str, SegmentKey], int] = {}
+        self.losses: dict[int, Loss] = {}
+        self._segment_prior = segment_basis(basis)
+        self._masked_for: dict[int, int] = {}
+
+    def admit(self, series: Series, step: int) -> int:
+        """Watch a series from the window ``step`` on; a segment's whole must be watched already."""
+        parent = self.index[series.kpi, ()] if series.segment else -1
+        spec = SeriesSpec(series.volume, series.delayed, series.hurts, parent, series.binomial, series.weight != 1.0)
+        number = self.scan.add(spec, self._segment_prior if series.segment else None, step - 1)
+        self.series.append(series)
+        self.policies.append(Policy(self.policy))
+        self.index[series.kpi, series.segment] = number
+        return number
+
+    def judge(self, step: int, count: Floats, upstream: Floats, seen: NDArray[np.bool_], border: Floats) -> Judged:
+        """Look at a window and move the alerts on; nothing is learnt from it yet."""
+        look = self.scan.look(step, count, upstream, seen)
+        reading = read(self.scan, look, border)
+        standings = [CALM] * len(self.series)
+        ready = self.warm(step) & seen
+        for number in np.flatnonzero(ready):
+            i = int(number)
+            score, policy = float(reading.score[i]), self.policies[i]
+            if policy.quiet and score < self.policy.suspect:
+                continue
+            standings[i] = self._stand(i, look, reading, score)
+        for i in self.losses:
+            if not ready[i]:
+                standings[i] = Standing("alert", True, self.policies[i].since_ms)
+        return Judged(look, reading, standings)
+
+    def warm(self, step: int) -> NDArray[np.bool_]:
+        """Which series have been watched long enough for a verdict."""
+        result: NDArray[np.bool_] = self.scan.ready & (step - self.scan.begun > self.warm_up)
+        return result
+
+    def learn(self, judged: Judged, frozen: bool) -> None:
+        """Take the window in; ``frozen`` keeps all series from learning it."""
+        step = judged.look.step
+        self.scan.learn(judged.look)
+        if frozen:
+            self.scan.mask(slice(None), step - 1, step)
+        near = np.maximum(judged.reading.score, judged.reading.other) >= NEAR
+        for number in np.flatnonzero(near):
+            i = int(number)
+            held = self._masked_for.get(i, 0) + 1
+            self._masked_for[i] = held
+            if held <= LONGEST_MASK:
+                self.scan.mask(i, step - 10, step)
+            elif held % LONGEST_MASK == 1:
+                self.scan.model.shift(i, 0.0, 0.01)
+        for i in [i for i in self._masked_for if not near[i]]:
+            del self._masked_for[i]
+
+    def freeze(self, since: int, until: int) -> None:
+        """Forget to learn the windows ``since`` to ``until``, where they are not learnt yet."""
+        self.scan.mask(slice(None), since, until)
+
+    def _stand(self, i: int, look: Look, reading: Reading, score: float) -> Standing:
+        policy, step = self.policies[i], look.step
+        since_ms = int(reading.since[i]) * self.window_ms
+        standing = policy.step(step, score, since_ms, self._calm(i, look) if i in self.losses else None)
+        if standing.began:
+            self.losses[i] = self._open(i, look, reading, score)
+        elif standing.active and i in self.losses:
+            loss = self.losses[i]
+            loss.expected += float(look.profile[i]) * math.exp(loss.level)
+            loss.observed += float(look.counts[i])
+            loss.exposure += float(look.exposure[i])
+            loss.windows += 1
+            loss.score = max(loss.score, score)
+        if standing.ended or standing.broke:
+            self.scan.restart(i, step)
+            if standing.timed_out:
+                self._accept(i)
+        if standing.broke:
+            self.scan.model.shift(i, 0.0, DOUBT_AFTER_BREAK)
+        return standing
+
+    def _accept(self, i: int) -> None:
+        loss = self.losses[i]
+        by = self.scan.accept(i, loss.observed, loss.expected / math.exp(loss.level), loss.exposure)
+        for child, other in self.losses.items():
+            if self.scan.model.parent[child] == i:
+                other.expected *= math.exp(by)
+
+    def _open(self, i: int, look: Look, reading: Reading, score: float) -> Loss:
+        observed, expected = float(reading.observed[i]), float(reading.expected[i])
+        ratio = (observed + 0.5) / (expected + 0.5)
+        down = self.scan.specs[i].hurts < 0
+        best = int(reading.best[i])
+        return Loss(
+            ratio=min(max(ratio, 0.02), 0.85) if down else max(ratio, 1.2),
+            level=float(look.level[i]),
+            expected=expected,
+            observed=observed,
+            exposure=float(reading.exposure[i]),
+            doubt=float(reading.doubt[i]),
+            dispersion=float(look.dispersion[i, best]),
+            score=score,
+            windows=look.step - int(reading.since[i]),
+        )
+
+    def _calm(self, i: int, look: Look) -> float:
+        """Log likelihood of "as before" over "as at the onset", for this window alone."""
+        loss = self.losses[i]
+        mean = float(look.profile[i]) * math.exp(loss.level)
+        told = float(look.counts[i]) * math.log(loss.ratio) - (loss.ratio - 1) * mean
+        spread = max(float(self.scan.model.phi1[i]), 0.2)
+        return max(-3.0, min(3.0, -told / spread))
+
+
+def freeze_from(onset: int, step: int) -> int:
+    """The first step that a verdict keeps from being learnt: its onset, and ten windows back at least."""
+    return max(min(onset, step - 10), step - LAG - 5)

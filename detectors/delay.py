@@ -1,0 +1,104 @@
+"""Upstream counts at their usual lag: what a step should see now, given who entered the step before."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SAME_WINDOW", "DelayBank", "DelayLook"]
+
+Floats = NDArray[np.float64]
+
+ONCE = np.array([0.0, 0.25, 0.5, 1.0, 2.0, 4.0])
+TWICE = np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 11.0, 15.0])
+"""Mean lags in minutes of one smoothing, and of two in a row."""
+
+SAME_WINDOW, FIRST_GUESS = 0, 4
+CHANGE_GAIN = 8.0
+"""Nats by which another kernel has to be better before it is taken."""
+
+CAP = 25.0
+DAY_DECAY = 0.93
+
+
+class DelayLook(NamedTuple):
+    """The smoothed upstream counts after a window, one column a kernel, and what each kernel lost on it."""
+
+    once: Floats
+    first: Floats
+    twice: Floats
+    exposure: Floats
+
+
+class DelayBank:
+    """Exponential kernels from nought to fifteen minutes for every series; the best of them is used.
+
+    An average of mean lag ``m`` has weight ``1 / (1 + m)`` on the present window. ``SAME_WINDOW`` is no delay at all.
+    """
+
+    def __init__(self, window_ms: int) -> None:
+        per_minute = 60_000 / window_ms
+        self.alpha_once = 1 / (1 + ONCE * per_minute)
+        self.alpha_twice = 1 / (1 + TWICE * per_minute / 2)
+        self.alpha_long = 1 / (1 + 120 * per_minute)
+        self.decay = DAY_DECAY ** (window_ms / 86_400_000)
+        width = len(ONCE) + len(TWICE)
+        self.once, self.first = np.zeros((0, len(ONCE))), np.zeros((0, len(TWICE)))
+        self.twice = np.zeros((0, len(TWICE)))
+        self.mean_count, self.mean_exposure = np.zeros(0), np.zeros((0, width))
+        self.loss = np.zeros((0, width))
+        self.kernel: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.seen: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.delayed: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+
+    def add(self, delayed: bool) -> None:
+        """Take in a new series; one that is not ``delayed`` keeps the same window for ever."""
+        self.once = np.vstack([self.once, np.zeros((1, len(ONCE)))])
+        self.first = np.vstack([self.first, np.zeros((1, len(TWICE)))])
+        self.twice = np.vstack([self.twice, np.zeros((1, len(TWICE)))])
+        self.mean_count = np.append(self.mean_count, 0.0)
+        self.mean_exposure = np.vstack([self.mean_exposure, np.zeros((1, self.loss.shape[1]))])
+        self.loss = np.vstack([self.loss, np.zeros((1, self.loss.shape[1]))])
+        self.kernel = np.append(self.kernel, FIRST_GUESS if delayed else SAME_WINDOW)
+        self.seen = np.append(self.seen, 0)
+        self.delayed = np.append(self.delayed, delayed)
+
+    def look(self, upstream: Floats, *, afresh: bool = False) -> DelayLook:
+        """What the kernels make of a window's upstream counts; changes nothing.
+
+        ``afresh``: after a gap, what came before it says nothing about who is on the way now.
+        """
+        column = upstream[:, None]
+        new = (self.seen == 0)[:, None] | afresh
+        once = np.where(new, column, self.once + self.alpha_once * (column - self.once))
+        first = np.where(new, column, self.first + self.alpha_twice * (column - self.first))
+        twice = np.where(new, first, self.twice + self.alpha_twice * (first - self.twice))
+        rows = np.arange(len(upstream))
+        exposure = np.hstack([once, twice])[rows, self.kernel]
+        return DelayLook(once, first, twice, exposure)
+
+    def learn(self, look: DelayLook, count: Floats, judged: NDArray[np.bool_]) -> None:
+        """Take the window in; where ``judged``, each kernel is charged for its own forecast of the count."""
+        told = np.hstack([look.once, look.twice])
+        chosen = judged & self.delayed & (self.seen > 30)
+        if chosen.any():
+            part, seen = told[chosen], count[chosen, None]
+            rate = self.mean_count[chosen, None] / np.maximum(self.mean_exposure[chosen], 1e-9)
+            guess = np.maximum(part * rate, 1e-6)
+            lost = np.where(seen > 0, seen * np.log(np.maximum(seen, 1e-9) / guess), 0.0) - seen + guess
+            self.loss[chosen] = self.loss[chosen] * self.decay + np.minimum(lost, CAP)
+        first = (self.seen == 0)[:, None]
+        self.mean_count = np.where(first[:, 0], count, self.mean_count + self.alpha_long * (count - self.mean_count))
+        self.mean_exposure = np.where(first, told, self.mean_exposure + self.alpha_long * (told - self.mean_exposure))
+        self.once, self.first, self.twice = look.once, look.first, look.twice
+        self.seen = self.seen + 1
+
+    def choose(self, parent: NDArray[np.int64]) -> None:
+        """Take the kernel that lost least where it is clearly better; a segment goes with its whole."""
+        rows = np.arange(len(self.kernel))
+        best = self.loss.argmin(axis=1)
+        better = self.delayed & (self.loss[rows, self.kernel] - self.loss[rows, best] > CHANGE_GAIN)
+        own = np.where(better, best, self.kernel)
+        self.kernel = np.where(parent >= 0, own[np.maximum(parent, 0)], own)

@@ -1,0 +1,93 @@
+"""Evidence in nats that a count is not what was expected, after granting the model its own doubt."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["penalised_deviance"]
+
+Floats = NDArray[np.float64]
+
+BINOMIAL_BELOW = 0.97
+"""Variance per mean under which a count is a share of trials; above it a scaled Poisson fits better."""
+
+CHEAP_BELOW = 1.5
+"""Nats of the normal approximation under which the exact minimum cannot reach any threshold, so it is not sought."""
+
+NEWTON_STEPS = 9
+
+
+def penalised_deviance(observed: Floats, expected: Floats, dispersion: Floats, doubt: Floats) -> Floats:
+    """How surprising each count is: the least of ``deviance(d) + d^2 / (2 doubt)`` over a wrong level ``d``.
+
+    A model that may itself be wrong by a factor ``exp(d)``, ``d`` normal with variance ``doubt``, is given the best
+    excuse it has; what is left is evidence. With ``dispersion`` (variance per mean) below one the count is a
+    binomial of matched variance, on the logit scale; else a Poisson scaled by it. The result does not saturate.
+
+    Parameters
+    ----------
+    observed, expected
+        Counts, 0 or more; arrays of one shape. Where nothing is expected there is no evidence.
+    dispersion
+        Variance of the count around its mean, as a multiple of the mean, more than 0.
+    doubt
+        Variance of the logarithm of the expected count, more than 0.
+
+    Examples
+    --------
+    >>> one = np.ones(3)
+    >>> penalised_deviance(np.array([100.0, 50.0, 0.0]), 100 * one, one, 0.01 * one).round(1)
+    array([ 0. ,  8.8, 72.8])
+    """
+    variance = dispersion * expected + doubt * expected * expected
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cheap = np.where(expected > 0, (observed - expected) ** 2 / (2 * variance), 0.0)
+    evidence = np.nan_to_num(cheap, nan=0.0, posinf=0.0)
+    worth = evidence > CHEAP_BELOW
+    binomial = worth & (dispersion < BINOMIAL_BELOW)
+    poisson = worth & ~binomial
+    if binomial.any():
+        evidence[binomial] = _binomial(observed[binomial], expected[binomial], dispersion[binomial], doubt[binomial])
+    if poisson.any():
+        evidence[poisson] = _poisson(observed[poisson], expected[poisson], dispersion[poisson], doubt[poisson])
+    return evidence
+
+
+def _poisson(observed: Floats, expected: Floats, dispersion: Floats, doubt: Floats) -> Floats:
+    """Newton from the right of the root: the derivative is convex, so the steps never pass it."""
+    gap = np.log(np.maximum(observed, 1e-9) / expected)
+    shift = np.maximum(gap, 0.0)
+    for _ in range(NEWTON_STEPS):
+        mean = expected * np.exp(shift)
+        shift = shift - ((mean - observed) / dispersion + shift / doubt) / (mean / dispersion + 1 / doubt)
+    shift = np.clip(shift, np.minimum(gap, 0.0), np.maximum(gap, 0.0))
+    mean = expected * np.exp(shift)
+    log_ratio = np.where(observed > 0, observed * np.log(np.maximum(observed, 1e-300) / mean), 0.0)
+    result: Floats = (log_ratio - observed + mean) / dispersion + shift * shift / (2 * doubt)
+    return result
+
+
+def _binomial(observed: Floats, expected: Floats, dispersion: Floats, doubt: Floats) -> Floats:
+    """Bracketed Newton on the logit; ``dispersion = 1 - p`` fixes the rate, the expected count then the trials."""
+    rate = 1.0 - dispersion
+    trials = expected / rate
+    observed = np.minimum(observed, trials)
+    centre = np.log(rate / dispersion)
+    doubt = doubt / (dispersion * dispersion)
+    share = np.clip(observed / trials, 1e-12, 1 - 1e-12)
+    gap = np.log(share / (1 - share)) - centre
+    low, high = np.minimum(gap, 0.0), np.maximum(gap, 0.0)
+    shift = np.zeros_like(gap)
+    for _ in range(2 * NEWTON_STEPS):
+        p = 1 / (1 + np.exp(-(centre + shift)))
+        slope = trials * p - observed + shift / doubt
+        low, high = np.where(slope < 0, shift, low), np.where(slope > 0, shift, high)
+        step = shift - np.clip(slope / (trials * p * (1 - p) + 1 / doubt), -2.0, 2.0)
+        shift = np.where((step >= low) & (step <= high), step, (low + high) / 2)
+    p = np.clip(1 / (1 + np.exp(-(centre + shift))), 1e-300, 1.0)
+    rest, q = trials - observed, np.clip(1 / (1 + np.exp(centre + shift)), 1e-300, 1.0)
+    hit = np.where(observed > 0, observed * np.log(np.maximum(observed, 1e-300) / (trials * p)), 0.0)
+    miss = np.where(rest > 0, rest * np.log(np.maximum(rest, 1e-300) / (trials * q)), 0.0)
+    result: Floats = np.maximum(hit + miss, 0.0) + shift * shift / (2 * doubt)
+    return result

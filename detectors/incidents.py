@@ -1,0 +1,199 @@
+"""Alerts that belong together become one incident with a name, an onset and one sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from detectors.base import Incident, SegmentKey, VerdictKind
+
+__all__ = ["Alert", "IncidentBook", "sentence"]
+
+KIND_ORDER: tuple[VerdictKind, ...] = ("silence", "tracking", "bots", "stop", "drop", "rise", "drift")
+MEMORY_MS = 24 * 3_600_000
+"""How long a recovered incident can take in what its delayed KPIs tell later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A persisted verdict as an incident sees it at one window.
+
+    ``onset_ms`` has the KPI's delay subtracted. ``expected`` and ``observed`` are values since the onset, in
+    ``unit``; ``rank`` tells how close the KPI is to a cause (low) or to an effect of others (high).
+    """
+
+    kpi: str
+    segment: SegmentKey
+    kind: VerdictKind
+    onset_ms: int
+    active: bool
+    score: float
+    expected: float | None
+    observed: float | None
+    unit: str = "ratio"
+    rank: int = 0
+    orders_lost: tuple[float, float, float] | None = None
+    """Best guess, low and high."""
+    attribution: tuple[tuple[SegmentKey, float], ...] = ()
+
+
+@dataclass(slots=True)
+class _Story:
+    id: str
+    onset_ms: int
+    detected_ms: int
+    members: dict[tuple[str, SegmentKey], Alert] = field(default_factory=dict)
+    ended_ms: int | None = None
+
+    def headline(self) -> Alert:
+        """The alert that tells the cause: worst kind, whole before segment, cause before effect, most evidence."""
+        return min(
+            self.members.values(),
+            key=lambda one: (
+                KIND_ORDER.index(one.kind) if one.kind in {"silence", "tracking", "bots"} else 9,
+                len(one.segment),
+                one.rank,
+                -one.score,
+                one.kpi,
+                one.segment,
+            ),
+        )
+
+
+class IncidentBook:
+    """Open incidents; a function of the alerts it was told, in order.
+
+    Parameters
+    ----------
+    zone, currency
+        For the sentence, and for the money lost.
+    join_ms
+        Alerts that begin within this time of an incident's detection belong to it.
+    """
+
+    def __init__(self, zone: ZoneInfo, currency: str | None = None, join_ms: int = 30 * 60_000) -> None:
+        self.zone, self.currency, self.join_ms = zone, currency, join_ms
+        self._stories: list[_Story] = []
+
+    def update(self, end_ms: int, alerts: Sequence[Alert], order_value_minor: float | None = None) -> list[Incident]:
+        """The incidents that changed with the window ending at ``end_ms``.
+
+        Parameters
+        ----------
+        alerts
+            Those that stand, and those that ended with this window (``active`` false).
+        order_value_minor
+            Usual value of an order, to tell lost money from lost orders.
+        """
+        changed: dict[str, Literal["open", "ongoing", "recovered"]] = {}
+        for alert in sorted(alerts, key=lambda one: (one.rank, len(one.segment), one.kpi, one.segment)):
+            story = self._find(alert, end_ms)
+            if story is None:
+                if not alert.active:
+                    continue
+                story = _Story(_identity(alert), alert.onset_ms, end_ms)
+                self._stories.append(story)
+                changed[story.id] = "open"
+            story.members[alert.kpi, alert.segment] = alert
+            story.ended_ms = None if alert.active else story.ended_ms
+            changed.setdefault(story.id, "ongoing")
+        told = []
+        for story in self._stories:
+            if story.id not in changed:
+                continue
+            if story.ended_ms is None and not any(one.active for one in story.members.values()):
+                story.ended_ms = end_ms
+                changed[story.id] = "recovered"
+            elif story.ended_ms is not None:
+                continue
+            told.append(self._tell(story, changed[story.id], end_ms, order_value_minor))
+        self._stories = [one for one in self._stories if one.ended_ms is None or end_ms - one.ended_ms < MEMORY_MS]
+        return told
+
+    def _find(self, alert: Alert, end_ms: int) -> _Story | None:
+        key = (alert.kpi, alert.segment)
+        for story in self._stories:
+            if story.ended_ms is None and key in story.members and (story.members[key].active or not alert.active):
+                return story
+        if not alert.active:
+            return None
+        for story in reversed(self._stories):
+            # A delayed KPI tells of an incident when that may be over: its onset, set back, lies inside.
+            latest = story.ended_ms if story.ended_ms is not None else story.onset_ms + self.join_ms
+            inside = story.onset_ms - 300_000 <= alert.onset_ms <= latest
+            fresh = story.ended_ms is None and end_ms - story.detected_ms <= self.join_ms
+            same = story.ended_ms is None and any(kpi == alert.kpi for kpi, _ in story.members)
+            if fresh or inside or same:
+                return story
+        return None
+
+    def _tell(
+        self, story: _Story, state: Literal["open", "ongoing", "recovered"], end_ms: int, value: float | None
+    ) -> Incident:
+        head = story.headline()
+        lost = head.orders_lost
+        return Incident(
+            id=story.id,
+            state=state,
+            kind=head.kind,
+            kpis=tuple(sorted({kpi for kpi, _ in story.members})),
+            segments=tuple(sorted({segment for _, segment in story.members if segment})),
+            onset_ms=story.onset_ms,
+            detected_ms=story.detected_ms,
+            updated_ms=end_ms,
+            ended_ms=story.ended_ms,
+            summary=sentence(head, story.onset_ms, self.zone, lost),
+            orders_lost=None if lost is None else round(lost[0], 1),
+            money_lost_minor=None if lost is None or value is None else round(lost[0] * value),
+            currency=self.currency if lost is not None and value is not None else None,
+            orders_lost_low=None if lost is None else round(lost[1], 1),
+            orders_lost_high=None if lost is None else round(lost[2], 1),
+            attribution=head.attribution,
+        )
+
+
+def sentence(alert: Alert, onset_ms: int, zone: ZoneInfo, lost: tuple[float, float, float] | None = None) -> str:
+    """One line for a pager: what fell, from what to what, since when.
+
+    >>> alert = Alert("payment_success_ratio", (), "drop", 0, True, 2.0, 0.931, 0.714)
+    >>> sentence(alert, 50_520_000, ZoneInfo("UTC"))
+    'payment success 93.1 % → 71.4 % since 14:02'
+    """
+    name = alert.kpi.partition("@")[0].replace(".", " ").removesuffix("_ratio").replace("_", " ")
+    where = " in " + ", ".join(f"{key}={value}" for key, value in alert.segment) if alert.segment else ""
+    since = datetime.fromtimestamp(onset_ms / 1000, zone).strftime("%H:%M")
+    prefix = {
+        "silence": "no events arrive: ",
+        "tracking": "tracking loss: ",
+        "bots": "bots dilute the rates: ",
+        "drift": "lasting change taken as the new normal: ",
+    }.get(alert.kind, "")
+    change = f" {figure(alert.expected, alert.unit)} → {figure(alert.observed, alert.unit)}"
+    cost = f", about {lost[0]:.0f} orders lost" if lost is not None and lost[0] >= 1 else ""
+    return f"{prefix}{name}{where}{change} since {since}{cost}"
+
+
+def figure(value: float | None, unit: str) -> str:
+    """A value with its unit, short enough for a pager.
+
+    >>> figure(0.0712, "ratio"), figure(1234.5, "count"), figure(12.34, "CNY"), figure(None, "ratio")
+    ('7.1 %', '1234 a minute', '12.3 CNY', 'none')
+    """
+    if value is None or not math.isfinite(value):
+        return "none"
+    if unit == "ratio":
+        return f"{100 * value:.1f} %"
+    if unit == "count":
+        return f"{value:.0f} a minute" if value >= 20 else f"{value:.1f} a minute"
+    return f"{value:.1f} {unit}"
+
+
+def _identity(alert: Alert) -> str:
+    """A function of onset and cause, so that a rebuilt state gives the incident the same name."""
+    told = f"{alert.onset_ms}|{alert.kpi}|{alert.segment}|{alert.kind}"
+    return hashlib.blake2b(told.encode(), digest_size=6).hexdigest()

@@ -1,0 +1,71 @@
+"""What a look means: score against the border, where the evidence begins, and the interval of this window."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.scan import WINDOWS, Look, Scan
+
+__all__ = ["Reading", "read"]
+
+Floats = NDArray[np.float64]
+
+SPREAD = 3.0
+"""Standard deviations of the interval that is shown."""
+
+
+class Reading(NamedTuple):
+    """Arrays over series.
+
+    ``score`` is for the side that hurts and ``other`` for the opposite one; ``since`` is the step before the best
+    window and ``observed``, ``expected``, ``exposure`` its sums; ``..._now`` are of the present window.
+    """
+
+    score: Floats
+    other: Floats
+    best: NDArray[np.int64]
+    since: NDArray[np.int64]
+    observed: Floats
+    expected: Floats
+    exposure: Floats
+    doubt: Floats
+    expected_now: Floats
+    lower_now: Floats
+    upper_now: Floats
+    ready: NDArray[np.bool_]
+
+
+def read(scan: Scan, look: Look, border: Floats) -> Reading:
+    """Lay the evidence of a look beside the border of each series.
+
+    Parameters
+    ----------
+    border
+        Nats needed by a window of length one; a longer window needs ``ln(length)`` less, since there are fewer.
+    """
+    hurts = np.array([spec.hurts for spec in scan.specs], dtype=np.int8)
+    needed = np.maximum(border[:, None] - np.log(WINDOWS)[None, :], 1.0)
+    ratio = look.evidence / needed
+    bad = np.where(look.side == hurts[:, None], ratio, 0.0)
+    good = np.where(look.side == -hurts[:, None], ratio, 0.0)
+    best = bad.argmax(axis=1)
+    rows = np.arange(len(best))
+    now, doubt = look.expected[:, 0], look.doubt[:, 0]
+    width = SPREAD * np.sqrt(look.dispersion[:, 0] * now + doubt * now * now)
+    return Reading(
+        score=bad[rows, best],
+        other=good.max(axis=1, initial=0.0),
+        best=best,
+        since=np.maximum(look.step - WINDOWS[best], scan.since),
+        observed=look.observed[rows, best],
+        expected=look.expected[rows, best],
+        exposure=look.exposures[rows, best],
+        doubt=look.doubt[rows, best],
+        expected_now=now,
+        lower_now=np.maximum(now - width, 0.0),
+        upper_now=now + width,
+        ready=scan.ready.copy(),
+    )

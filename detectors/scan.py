@@ -1,0 +1,306 @@
+"""A scan over window lengths for many series at once: each window ending now is asked how surprising it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.delay import DelayBank, DelayLook
+from detectors.evidence import penalised_deviance
+from detectors.model import LogLinear, Start
+from detectors.seasonal import Basis
+
+__all__ = ["TRACKED", "WINDOWS", "Look", "Scan", "SeriesSpec"]
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+TRACKED = (1, 2, 3, 5, 8, 12, 20, 30, 45, 60, 90, 120, 180)
+"""Windows judged against the profile and the tracked level."""
+
+PROFILE_ONLY = (30, 60, 120, 180, 240)
+"""Windows judged against the profile alone: these see the slope that a tracked level would follow."""
+
+WINDOWS = np.array(TRACKED + PROFILE_ONLY, dtype=np.int64)
+RING = 256
+BLOCK = 5
+LAG = 30
+"""Windows before a block is learnt: no judged window of up to this length has been learnt."""
+
+SMALLEST = 0.04
+"""Shares under which a change is no finding, however certain."""
+
+SETTLE = 30
+"""Windows of a new series that are passed over: its shoppers had come before anybody counted them."""
+
+LONGEST_GAP = 10
+"""Windows that may be missing before the shoppers on their way are forgotten."""
+
+BASE_AFTER, BASE_LATEST, BASE_COUNT = 60, 200, 20
+"""A series gets its rough level after an hour, or later where little is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSpec:
+    """One series: a ratio (``volume`` false) or a count; ``hurts`` is -1 (down), +1 (up); ``parent`` its whole.
+
+    ``binomial``: each success is one of its own window's trials, so the noise is known before it is learnt.
+    ``compound``: a sum of amounts, in units of a usual one; noisier than any count.
+    """
+
+    volume: bool = False
+    delayed: bool = True
+    hurts: int = -1
+    parent: int = -1
+    binomial: bool = False
+    compound: bool = False
+
+
+class Look(NamedTuple):
+    """What a window shows, [series] or [series, windows]; evidence in nats on the side that ``side`` tells (-1, +1)."""
+
+    step: int
+    moment_ms: int
+    counts: Floats
+    upstream: Floats
+    seen: Flags
+    delays: DelayLook
+    exposure: Floats
+    profile: Floats
+    level: Floats
+    observed: Floats
+    expected: Floats
+    exposures: Floats
+    doubt: Floats
+    dispersion: Floats
+    evidence: Floats
+    side: NDArray[np.int8]
+
+
+class Scan:
+    """Expectation and evidence of a bank of series that share a clock.
+
+    Parameters
+    ----------
+    basis
+        Regressors of time and priors of a whole's coefficients.
+    window_ms
+        Length of a window, and so of a step.
+    """
+
+    def __init__(self, basis: Basis, window_ms: int = 60_000) -> None:
+        self.basis, self.window_ms = basis, window_ms
+        self.model = LogLinear(basis, BLOCK * window_ms, BLOCK)
+        self.delay = DelayBank(window_ms)
+        self.specs: list[SeriesSpec] = []
+        self.step: int | None = None
+        # Sums since the beginning, after each step: count, exposure, expected, expected squared.
+        self.sums: Floats = np.zeros((4, 0, RING))
+        self.total: Floats = np.zeros((4, 0))
+        self.masked: Flags = np.zeros((0, RING), dtype=bool)
+        self.past: Floats = np.zeros((64, 2, 0))
+        self.begun: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.born: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.since: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.ready: Flags = np.zeros(0, dtype=bool)
+        self.volume: Flags = np.zeros(0, dtype=bool)
+        self.compound: Flags = np.zeros(0, dtype=bool)
+        self.extra: Floats = np.zeros(0)
+        self.rho_step = math.exp(math.log(self.model.decay) / BLOCK)
+
+    def add(self, spec: SeriesSpec, prior: Floats | None = None, step: int = 0) -> int:
+        """Take in a series that begins at a step; its number."""
+        default = Start(self.basis.prior) if prior is None else Start(prior)
+        phi = 2.0 if spec.compound else 1.0 if spec.volume else 0.8
+        sigma, slot, kappa = (0.08, 0.1, 1 / 300) if spec.volume else (0.04, 0.03, 1e-4)
+        index = self.model.add(Start(default.prior, spec.parent, phi, kappa, sigma, slot))
+        self.delay.add(spec.delayed and not spec.volume)
+        self.specs.append(spec)
+        self.sums = np.concatenate([self.sums, np.zeros((4, 1, RING))], axis=1)
+        self.total = np.concatenate([self.total, np.zeros((4, 1))], axis=1)
+        self.masked = np.concatenate([self.masked, np.zeros((1, RING), dtype=bool)])
+        self.past = np.concatenate([self.past, np.zeros((64, 2, 1))], axis=2)
+        self.begun = np.append(self.begun, step)
+        self.born, self.since = np.append(self.born, step + SETTLE), np.append(self.since, step)
+        self.ready, self.volume = np.append(self.ready, False), np.append(self.volume, spec.volume)
+        self.compound = np.append(self.compound, spec.compound)
+        self.extra = np.append(self.extra, 0.0)
+        return index
+
+    def look(self, step: int, count: Floats, upstream: Floats, seen: Flags) -> Look:
+        """What this window shows against what was learnt before it; changes nothing.
+
+        Parameters
+        ----------
+        step
+            Number of the window: its end divided by its length. Later than every step learnt.
+        count, upstream
+            Numerator and denominator, one each series; the denominator of a volume is ignored.
+        seen
+            Whether the series has data in this window.
+        """
+        moment = step * self.window_ms - self.window_ms // 2
+        told = self.model.forecast(moment)
+        gap = self.step is not None and step - self.step > LONGEST_GAP
+        delays = self.delay.look(np.where(self.volume, 1.0, upstream), afresh=gap)
+        exposure = np.where(seen, delays.exposure, 0.0)
+        count = np.where(seen, count, 0.0)
+        profile = exposure * np.exp(told.log_rate) * self.ready
+        now = self.total + np.stack([count, exposure, profile, profile**2])
+        begin = np.maximum(step - WINDOWS[None, :], self.since[:, None])
+        last = step - 1 if self.step is None else self.step
+        ago = np.minimum(begin, last) % RING
+        rows = np.arange(len(count))[:, None]
+        observed, exposures, base, square = (now[i][:, None] - self.sums[i][rows, ago] for i in range(4))
+        base = np.maximum(base, 0.0)
+        lengths = np.maximum(step - begin, 1).astype(float)
+        factor, doubt = self._doubt(told.level, told.profile_var, told.cross_var, told.level_var)
+        doubt += (told.slot_var[:, None] / np.maximum(1.0, lengths / 15)) + self.extra[:, None]
+        expected = base * np.exp(factor)
+        dispersion = self.model.phi(lengths) + self.model.kappa[:, None] * square / np.maximum(base, 1e-9)
+        doubt = np.maximum(doubt, 1e-6)
+        dispersion = np.maximum(dispersion, np.where(self.compound, 1.0, 0.002)[:, None])
+        evidence = penalised_deviance(observed, expected, dispersion, doubt)
+        side = np.sign(observed - expected).astype(np.int8)
+        small = np.abs(observed - expected) < SMALLEST * expected
+        evidence = np.where(small | ~self.ready[:, None], 0.0, evidence)
+        return Look(
+            step, moment, count, upstream, seen, delays, exposure, profile, factor[:, 0],
+            observed, expected, exposures, doubt, dispersion, evidence, side,
+        )  # fmt: skip
+
+    def learn(self, look: Look) -> None:
+        """Take a window in; blocks that ended ``LAG`` windows ago are learnt where no mask covers them."""
+        last = look.step - 1 if self.step is None else self.step
+        for step in range(max(last + 1, look.step - RING), look.step):
+            self.sums[:, :, step % RING] = self.total
+            self.masked[:, step % RING] = True
+        now = np.stack([look.counts, look.exposure, look.profile, look.profile**2])
+        self._learn_minute(look)
+        self.total = self.total + now
+        self.sums[:, :, look.step % RING] = self.total
+        self.masked[:, look.step % RING] = ~look.seen
+        self.delay.learn(look.delays, look.counts, look.seen & (self.model.parent < 0))
+        self.step = look.step
+        for step in range(last + 1, look.step + 1):
+            if step % BLOCK == 0 and look.step - step < RING - LAG - BLOCK:
+                self._learn_block(step - LAG, self.ready)
+        if look.step % 15 == 0:
+            self._learn_sigma(look)
+        if look.step % 240 == 0:
+            self.delay.choose(self.model.parent)
+        self._begin()
+
+    def mask(self, chosen: Flags | slice | int, since: int, until: int) -> None:
+        """Keep the windows after step ``since`` up to ``until`` from being learnt, in the series ``chosen``."""
+        for step in range(max(since + 1, until - RING + 1), until + 1):
+            self.masked[chosen, step % RING] = True
+
+    def restart(self, index: int, step: int) -> None:
+        """No judged window of the series begins before this step."""
+        self.since[index] = max(int(self.since[index]), step)
+
+    def accept(self, index: int, observed: float, profile: float, exposure: float) -> float:
+        """Take a lasting level as the normal one: ``observed`` where the profile alone expected ``profile``.
+
+        Returns the shift of the logarithm, which the segments of a whole share.
+        """
+        by = math.log((observed + 0.5) / (profile + 0.5)) * profile / (profile + 10)
+        self.model.shift(index, by, 0.01)
+        if self.specs[index].binomial and exposure > 0:
+            noise = max(float(self.model.phi5[index]), 1.1 * (1 - min(1.0, observed / exposure)))
+            self.model.phi5[index] = self.model.phi1[index] = noise
+        return by
+
+    def _doubt(self, level: Floats, profile: Floats, cross: Floats, level_var: Floats) -> tuple[Floats, Floats]:
+        """Logarithm of the level's factor in each window, and the variance of the expected count's logarithm."""
+        tracked = len(TRACKED)
+        length = WINDOWS[:tracked]
+        back = np.maximum(0, (length - LAG) // BLOCK)
+        newest = 0 if self.step is None else self.step // BLOCK
+        past = self.past[(newest - back) % 64]
+        then = np.where(back == 0, level[:, None], past[:, 0].T)
+        then_var = np.where(back == 0, level_var[:, None], past[:, 1].T)
+        rho = self.rho_step ** (np.maximum(LAG, length) - length / 2)
+        sigma2 = self.model.sigma2[:, None]
+        var = profile[:, None] + 2 * rho * cross[:, None] + rho**2 * then_var + sigma2 * (1 - rho**2)
+        flat = np.broadcast_to(profile[:, None] + sigma2, (len(level), len(PROFILE_ONLY)))
+        zeros = np.zeros((len(level), len(PROFILE_ONLY)))
+        return np.hstack([rho * then, zeros]), np.hstack([np.maximum(var, 0.0), flat])
+
+    def _learn_minute(self, look: Look) -> None:
+        expected, dispersion = look.expected[:, 0], look.dispersion[:, 0]
+        single = self.ready & look.seen & (look.step - self.since >= 1) & (expected > 0.05)
+        variance = dispersion * expected + look.doubt[:, 0] * expected**2
+        share = np.where(single, self.model.phi1 * expected / np.maximum(variance, 1e-9), 0.0)
+        squared = (look.counts - expected) ** 2 / np.maximum(variance, 1e-9)
+        self.model.learn_minute(squared, share * np.minimum(1.0, expected), single)
+
+    def _learn_block(self, end: int, chosen: Flags) -> None:
+        """The block of the steps ``end - BLOCK + 1 .. end``."""
+        begin = np.maximum(end - BLOCK, self.born)
+        live = chosen & (begin < end)
+        rows = np.arange(len(begin))
+        sums = self.sums[:2, :, end % RING] - self.sums[:2, rows, begin % RING]
+        steps = np.arange(end - BLOCK + 1, end + 1) % RING
+        allowed: Flags = ~np.any(self.masked[:, steps], axis=1)
+        moment = end * self.window_ms - BLOCK * self.window_ms // 2
+        self.model.learn(moment, sums[0], sums[1], live & (sums[1] > 0), allowed)
+        if chosen is self.ready:
+            newest = (end + LAG) // BLOCK
+            self.past[newest % 64] = np.stack([self.model.mean[:, -1], self.model.cov[:, -1, -1]])
+
+    def _learn_sigma(self, look: Look) -> None:
+        window = TRACKED.index(60)
+        expected, doubt = look.expected[:, window], look.doubt[:, window]
+        steps = np.arange(look.step - 59, look.step + 1) % RING
+        calm = self.ready & (look.step - self.since >= 60) & ~self.masked[:, steps].any(axis=1) & (expected > 1)
+        variance = look.dispersion[:, window] * expected + doubt * expected**2
+        variance = np.maximum(variance, 1e-9)
+        rho = self.rho_step**30
+        share = self.model.sigma2 * (1 - rho * rho) * expected**2 / variance
+        self.model.learn_sigma((look.observed[:, window] - expected) ** 2 / variance, share, calm)
+
+    def _begin(self) -> None:
+        """Give a level to the series that have seen enough, and learn what they have seen so far."""
+        if self.step is None or self.ready.all():
+            return
+        age = self.step - self.born
+        counted = self.total[:2] - self.sums[:2, np.arange(len(age)), self.born % RING]
+        enough = (age >= BASE_AFTER) & ((counted[0] >= BASE_COUNT) | (age >= BASE_LATEST)) & (counted[1] > 0)
+        fresh = enough & ~self.ready
+        parent = self.model.parent
+        fresh &= (parent < 0) | self.ready[np.maximum(parent, 0)]
+        if not fresh.any():
+            return
+        told = self.model.forecast(self.step * self.window_ms)
+        for index in np.flatnonzero(fresh):
+            self._start_level(int(index), float(counted[0, index]), float(counted[1, index]), told.log_rate)
+        earliest = max(int(self.born[fresh].min()), self.step - RING + BLOCK + 1)
+        for end in range(earliest - earliest % BLOCK + BLOCK, self.step - LAG + 1, BLOCK):
+            self._learn_block(end, fresh)
+        self.ready |= fresh
+        self.since = np.where(fresh, self.step, self.since)
+
+    def _start_level(self, index: int, count: float, exposure: float, log_rate: Floats) -> None:
+        model, parent = self.model, int(self.model.parent[index])
+        rate = count / exposure
+        room = 1.0
+        if not self.volume[index] and not self.compound[index]:
+            # A share near one has little room to move: what is usual on the logit is small on the logarithm.
+            room = min(1.0, max(0.1, 2 * (1 - rate)))
+        model.cov[index] *= room**2
+        model.sigma2[index] *= room**2
+        model.slot_var[index] *= room**2
+        if self.specs[index].binomial:
+            model.phi5[index] = model.phi1[index] = 1.1 * max(0.02, 1 - rate)
+        if parent < 0:
+            model.base[index] = math.log((count + 0.5) / (exposure + 0.5))
+            return
+        usual = exposure * math.exp(log_rate[parent])
+        model.base[index] = math.log((count + 5) / (usual + 5))
+        model.cov[index, 0, 0] += room / (count + 5)

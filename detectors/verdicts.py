@@ -1,0 +1,145 @@
+"""From a bank's arrays to verdicts and alerts that people and topics can read."""
+
+from __future__ import annotations
+
+from detectors.bank import Bank, Judged, Series
+from detectors.base import SegmentKey, Verdict, VerdictKind, VerdictState
+from detectors.incidents import Alert, figure
+from detectors.policy import Standing
+
+__all__ = ["alerts_of", "verdicts_of"]
+
+Given = tuple[float, float | None]
+"""Successes and trials as counted, unweighted."""
+
+
+def verdicts_of(
+    bank: Bank,
+    judged: Judged,
+    given: dict[int, Given],
+    end_ms: int,
+    kinds: dict[int, VerdictKind],
+) -> list[Verdict]:
+    """A verdict for each series of the bank that was ``given`` counts in this window."""
+    look, reading = judged.look, judged.reading
+    warm = bank.warm(look.step)
+    lists = (
+        reading.expected_now.tolist(),
+        reading.lower_now.tolist(),
+        reading.upper_now.tolist(),
+        reading.score.tolist(),
+        look.seen.tolist(),
+    )
+    told = []
+    for i, (successes, trials) in given.items():
+        series, standing = bank.series[i], judged.standings[i]
+        expected, lower, upper, score, seen = (each[i] for each in lists)
+        factor = series.weight * series.scale / (1 if trials is None else trials) if trials != 0 else None
+        ready = bool(warm[i])
+        state = _state(standing, ready=ready, seen=seen)
+        shown = bool(bank.scan.ready[i]) and factor is not None
+        active = standing.active
+        value = None if factor is None else successes * factor / series.weight
+        told.append(
+            Verdict(
+                kpi=series.kpi,
+                segment=series.segment,
+                start_ms=end_ms - bank.window_ms,
+                end_ms=end_ms,
+                state=state,
+                value=value,
+                successes=successes,
+                trials=trials,
+                expected=expected * factor if shown and factor is not None else None,
+                lower=lower * factor if shown and factor is not None else None,
+                upper=_ceiling(series, upper * factor) if shown and factor is not None else None,
+                score=score if ready and seen else 0.0,
+                active=active,
+                since_ms=standing.since_ms - series.delay_ms if active and standing.since_ms is not None else None,
+                kind=kinds.get(i) if state in {"alert", "suspect", "unsure"} else None,
+                explanation=_explain(bank, i, judged) if state in {"alert", "suspect"} else "",
+            )
+        )
+    return told
+
+
+def alerts_of(
+    bank: Bank,
+    judged: Judged,
+    kinds: dict[int, VerdictKind],
+    units: dict[str, str],
+    orders_per: dict[str, float],
+) -> list[Alert]:
+    """The alerts that stand or ended with this window; ``orders_per`` success of a KPI turns losses into orders."""
+    told = []
+    for i, standing in enumerate(judged.standings):
+        loss = bank.losses.get(i)
+        if loss is None or not (standing.active or standing.ended):
+            continue
+        series = bank.series[i]
+        base = loss.exposure if loss.exposure > 0 else None
+        scale = series.weight * series.scale
+        kind: VerdictKind = "drift" if standing.timed_out else kinds.get(i, "drop")
+        told.append(
+            Alert(
+                kpi=series.kpi,
+                segment=series.segment,
+                kind=kind,
+                onset_ms=(standing.since_ms or 0) - series.delay_ms,
+                active=standing.active,
+                score=loss.score,
+                expected=loss.expected / base * scale if base else None,
+                observed=loss.observed / base * scale if base else None,
+                unit=units.get(series.kpi, "count"),
+                rank=series.rank,
+                orders_lost=_orders(bank, i, orders_per),
+            )
+        )
+        if standing.ended:
+            del bank.losses[i]
+    return told
+
+
+def series_name(kpi: str, segment: SegmentKey) -> str:
+    """A series for logs and sentences.
+
+    >>> series_name("orders", (("device", "ios"),))
+    'orders{device=ios}'
+    """
+    inside = ",".join(f"{key}={value}" for key, value in segment)
+    return f"{kpi}{{{inside}}}" if inside else kpi
+
+
+def _ceiling(series: Series, upper: float) -> float:
+    """A share of its own trials cannot pass one."""
+    return min(upper, 1.0) if series.binomial else upper
+
+
+def _state(standing: Standing, *, ready: bool, seen: bool) -> VerdictState:
+    if not seen:
+        return "waiting"
+    return standing.state if ready else "warming_up"
+
+
+def _orders(bank: Bank, i: int, orders_per: dict[str, float]) -> tuple[float, float, float] | None:
+    series: Series = bank.series[i]
+    factor = orders_per.get(series.kpi)
+    if factor is None or series.hurts > 0:
+        return None
+    loss = bank.losses[i]
+    spread = 2 * loss.deviation
+    return tuple(max(0.0, each * factor) for each in (loss.missing, loss.missing - spread, loss.missing + spread))  # type: ignore[return-value]
+
+
+def _explain(bank: Bank, i: int, judged: Judged) -> str:
+    """Observed and expected counts of the stretch that tells most."""
+    series, reading = bank.series[i], judged.reading
+    windows = judged.look.step - int(reading.since[i])
+    observed, expected = float(reading.observed[i]), float(reading.expected[i])
+    change = observed / expected - 1 if expected > 0 else 0.0
+    text = f"{observed:.0f} where {expected:.0f} were expected in {windows} windows ({100 * change:+.0f} %)"
+    if not series.volume and reading.exposure[i] > 0:
+        base = float(reading.exposure[i]) / (series.scale * series.weight)
+        unit = "ratio" if series.scale == 1.0 and series.weight == 1.0 else ""
+        text += f": {figure(observed / base, unit)} against {figure(expected / base, unit)}"
+    return text

@@ -1,0 +1,382 @@
+"""Merged windows in, verdicts and incidents out: a fold, so reading the rows again gives the same state."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+
+from detectors.bank import Bank, Judged, Series, freeze_from
+from detectors.base import Incident, SegmentKey, Verdict, VerdictKind
+from detectors.incidents import IncidentBook
+from detectors.policy import PolicySpec
+from detectors.seasonal import Note, rate_basis, volume_basis
+from detectors.verdicts import alerts_of, verdicts_of
+from streams.anomalies import decode_incident, decode_verdict, encode_incident, encode_verdict
+from streams.engine.rows import WHOLE, Row
+from streams.engine.spec import EngineSpec
+from streams.errors import ConfigError
+from streams.kpis import CATALOGUE, PAID_CHANNELS, Kpi, counters_of, dimension_kinds
+from streams.merge import MergedWindow
+
+__all__ = [
+    "Judgement",
+    "Monitor",
+    "MonitorSpec",
+    "Note",
+    "decode_incident",
+    "decode_verdict",
+    "encode_incident",
+    "encode_verdict",
+]
+
+RANKS = (
+    "payment_answer_ratio",
+    "payment_success_ratio",
+    "checkout_ratio",
+    "add_to_cart_ratio",
+    "payment_confirmation_ratio",
+    "payment_completion_ratio",
+    "payment_conversion_ratio",
+    "order_conversion_ratio",
+    "payment_overall_ratio",
+    "conversion_ratio",
+    "sessions",
+    "bounce_ratio",
+    "browse_depth",
+    "dwell_seconds",
+    "cart_abandonment_ratio",
+    "page_views",
+    "visitors",
+    "cart_items",
+    "orders",
+)
+"""Causes before their effects: of KPIs that fall together the first is the one to tell."""
+
+SEGMENT_KPIS = (
+    "add_to_cart_ratio",
+    "checkout_ratio",
+    "order_conversion_ratio",
+    "payment_success_ratio",
+    "payment_answer_ratio",
+)
+FULL_SEGMENT = 0.9
+"""Share of the whole from which a segment says nothing of its own."""
+
+ADMIT_TRIALS = 20
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSpec:
+    """What is judged, and how readily; one setting serves shops of every size.
+
+    Parameters
+    ----------
+    kpis
+        The catalogue; those with a side that hurts are judged, down to the window's length.
+    segment_kpis, segment_dimensions
+        Ratios that are judged by segment as well, and by which dimensions (None: all of session and payment).
+    max_segment_series
+        Most series of segments; those that come first with enough trials are taken.
+    false_pages_per_week
+        The one knob: the budget of false pages of all series together.
+    warm_up_ms
+        Time before the first verdict of a series. The day's and week's shape is learnt for two weeks; until it is
+        known, its doubt widens what is expected.
+    persistence
+        An alert stands after (n, m): n of the last m windows over the border. The evidence itself adds up over
+        windows of one minute to four hours, so 1 of 1 is meant.
+    partitions
+        Of the source topics; windows are judged when all have told them.
+    zone, currency
+        Of the shop: the day follows the zone, losses are told in the currency.
+    notes
+        Announced campaigns and holidays.
+    """
+
+    kpis: tuple[Kpi, ...] = CATALOGUE
+    segment_kpis: tuple[str, ...] = SEGMENT_KPIS
+    segment_dimensions: tuple[str, ...] | None = None
+    dimension_kinds: tuple[tuple[str, str], ...] = tuple(sorted(dimension_kinds(EngineSpec()).items()))
+    max_segment_series: int = 200
+    false_pages_per_week: float = 1.0
+    warm_up_ms: int = 2 * 3_600_000
+    persistence: tuple[int, int] = (1, 1)
+    partitions: int = 1
+    zone: str = "UTC"
+    currency: str = "CNY"
+    window_ms: int = 60_000
+    timeout_ms: int = 4 * 3_600_000
+    notes: tuple[Note, ...] = ()
+    paid_channels: tuple[str, ...] = PAID_CHANNELS
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ConfigError(
+                "is no time zone", key="zone", value=self.zone, way_out="use a name such as Asia/Shanghai"
+            ) from error
+        if not 0 < self.false_pages_per_week <= 1000:
+            raise ConfigError(
+                "is no budget", key="false_pages_per_week", value=self.false_pages_per_week, way_out="use 0.1 to 10"
+            )
+        needed, among = self.persistence
+        if not 1 <= needed <= among:
+            raise ConfigError("is not n of m", key="persistence", value=self.persistence, way_out="use such as (2, 3)")
+
+
+class Judgement(NamedTuple):
+    """What a window gave: a verdict for each series, and the incidents that changed."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+
+    def records(self) -> list[tuple[bytes, bytes]]:
+        """Key and value of what the anomaly topic is told: the whole's verdicts, loud segments, incidents."""
+        told = [
+            encode_verdict(one)
+            for one in self.verdicts
+            if not one.segment or one.active or one.state in {"suspect", "unsure"}
+        ]
+        return told + [encode_incident(one) for one in self.incidents]
+
+
+@dataclass(slots=True)
+class _Group:
+    """A bank and what its series read from rows."""
+
+    bank: Bank
+    given: dict[int, tuple[float, float | None]] = field(default_factory=dict)
+
+
+class Monitor:
+    """Judges merged windows in order; pure: no clock, no randomness, nothing but what it was shown.
+
+    Examples
+    --------
+    >>> monitor = Monitor(MonitorSpec())
+    >>> row = Row("window", 0, 60_000, (), None, {"sessions": 12, "reached.product": 9, "reached.cart": 3}, "f")
+    >>> judgement = monitor.observe(MergedWindow(0, 60_000, {(): row}))
+    >>> [(one.kpi, one.state) for one in judgement.verdicts if one.kpi == "add_to_cart_ratio"]
+    [('add_to_cart_ratio', 'warming_up')]
+    """
+
+    def __init__(self, spec: MonitorSpec | None = None) -> None:
+        self.spec = spec = spec or MonitorSpec()
+        zone = ZoneInfo(spec.zone)
+        needed, among = spec.persistence
+        timeout = max(1, spec.timeout_ms // spec.window_ms)
+        policy = PolicySpec(needed, among, timeout=timeout, breaker_windows=max(60, DAY_MS // spec.window_ms))
+        warm_up = spec.warm_up_ms // spec.window_ms
+        self._rates = _Group(Bank(rate_basis(zone, spec.notes), spec.window_ms, warm_up, policy))
+        self._volumes = _Group(Bank(volume_basis(zone, spec.notes), spec.window_ms, warm_up, policy))
+        self._book = IncidentBook(zone, spec.currency)
+        self._judged = tuple(
+            kpi
+            for kpi in spec.kpis
+            if kpi.hurts is not None and kpi.min_window_ms <= spec.window_ms and kpi.horizon_ms is None
+        )
+        self._segment_kpis = tuple(kpi for kpi in self._judged if kpi.name in spec.segment_kpis and kpi.denominator)
+        self._by_name = {kpi.name: kpi for kpi in self._judged}
+        self._units = {kpi.name: "count" if kpi.unit == "count" else kpi.unit for kpi in self._judged}
+        self._dimensions = dict(spec.dimension_kinds)
+        self._pending: dict[tuple[str, SegmentKey], float] = {}
+        self._amounts: dict[str, tuple[float, float]] = {}
+        self._sums: dict[str, float] = {}
+        self._last_end = -1
+
+    def observe(self, window: MergedWindow) -> Judgement:
+        """Judge a window. Revisions, cohorts and windows that are not newer than the last judged give nothing."""
+        whole = window.rows.get(WHOLE)
+        if not window.judge or window.kind != "window" or whole is None or window.end_ms <= self._last_end:
+            return Judgement()
+        self._last_end = window.end_ms
+        step = window.end_ms // self.spec.window_ms
+        counters = counters_of(whole, window.rows, self.spec.paid_channels)
+        self._total(counters)
+        self._read_whole(counters, step)
+        self._read_segments(window.rows, step)
+        border = self._border()
+        groups = (self._rates, self._volumes)
+        judged = [self._judge(group, step, border, complete=not window.missing) for group in groups]
+        kinds = [self._kinds(group, each) for group, each in zip(groups, judged, strict=True)]
+        orders_per, value = self._orders_per(), self._order_value()
+        verdicts: list[Verdict] = []
+        alerts = []
+        for group, each, kind in zip(groups, judged, kinds, strict=True):
+            verdicts += verdicts_of(group.bank, each, group.given, window.end_ms, kind)
+            alerts += alerts_of(group.bank, each, kind, self._units, orders_per)
+        self._learn(judged, step, partial=bool(window.missing))
+        incidents = self._book.update(window.end_ms, alerts, value) if alerts else []
+        return Judgement(tuple(verdicts), tuple(incidents))
+
+    def _read_whole(self, counters: dict[str, float], step: int) -> None:
+        for group in (self._rates, self._volumes):
+            group.given.clear()
+        for kpi in self._judged:
+            successes, trials = kpi.counts(counters)
+            group = self._volumes if trials is None else self._rates
+            number = group.bank.index.get((kpi.name, WHOLE))
+            if number is None:
+                weight = self._weight(kpi, counters)
+                if weight is None:
+                    continue
+                number = group.bank.admit(_series(kpi, WHOLE, weight), step)
+            group.given[number] = (successes, trials)
+
+    def _read_segments(self, rows: dict[SegmentKey, Row], step: int) -> None:
+        bank, given = self._rates.bank, self._rates.given
+        room = self.spec.max_segment_series - sum(bool(one.segment) for one in bank.series)
+        for number, series in enumerate(bank.series):
+            if series.segment:
+                row = rows.get(series.segment)
+                # A value that was seen before and has no row now counted nothing.
+                given[number] = self._by_name[series.kpi].counts(row.counters) if row is not None else (0, 0)
+        for segment, row in rows.items():
+            if room <= 0:
+                break
+            if len(segment) != 1 or not self._wanted(segment[0][0]):
+                continue
+            for kpi in self._segment_kpis:
+                if (kpi.name, segment) not in bank.index and room > 0 and self._worth(kpi, segment, row, rows):
+                    number = bank.admit(_series(kpi, segment, 1.0), step)
+                    given[number] = kpi.counts(row.counters)
+                    room -= 1
+
+    def _worth(self, kpi: Kpi, segment: SegmentKey, row: Row, rows: dict[SegmentKey, Row]) -> bool:
+        """Whether a segment has counted enough to be watched, and is not nearly the whole."""
+        if (kpi.name, WHOLE) not in self._rates.bank.index or not kpi.may_split(
+            segment, dict(self.spec.dimension_kinds)
+        ):
+            return False
+        trials = kpi.counts(row.counters)[1] or 0.0
+        key = (kpi.name, segment)
+        seen = self._pending[key] = self._pending.get(key, 0.0) + trials
+        if seen < ADMIT_TRIALS:
+            return False
+        if trials >= FULL_SEGMENT * (kpi.counts(rows[WHOLE].counters)[1] or 0.0):
+            return False
+        del self._pending[key]
+        return True
+
+    def _wanted(self, dimension: str) -> bool:
+        chosen = self.spec.segment_dimensions
+        return (
+            dimension in chosen if chosen is not None else dict(self.spec.dimension_kinds).get(dimension) != "product"
+        )
+
+    def _weight(self, kpi: Kpi, counters: dict[str, float]) -> float | None:
+        """The size of one event in a sum of money, pages or time; None while too little was counted."""
+        if kpi.unit in {"ratio", "count"}:
+            return 1.0
+        successes, trials = kpi.counts(counters)
+        if trials is None and kpi.currency is not None:
+            trials = counters.get(f"orders_valued.{kpi.currency}", 0)
+        before = self._amounts.get(kpi.name, (0.0, 0.0))
+        successes, trials = self._amounts[kpi.name] = (before[0] + successes, before[1] + (trials or 0.0))
+        return successes / trials if trials >= ADMIT_TRIALS and successes > 0 else None
+
+    def _judge(self, group: _Group, step: int, border: float, *, complete: bool) -> Judged:
+        bank = group.bank
+        size = len(bank.series)
+        count, upstream, seen = np.zeros(size), np.zeros(size), np.zeros(size, dtype=bool)
+        for number, (successes, trials) in group.given.items():
+            series = bank.series[number]
+            # A partition that has not told leaves its share out of both sides of a ratio, but not of a volume.
+            seen[number] = complete or not series.volume
+            count[number] = max(successes, 0.0) / series.weight
+            upstream[number] = 1.0 if trials is None else max(trials, 0.0)
+        needed = np.array([border + (0.75 if one.segment else 0.0) for one in bank.series])
+        return bank.judge(step, count, upstream, seen, needed)
+
+    def _border(self) -> float:
+        """Nats for a window of length one, from the budget and the number of series that share it."""
+        watched = sum(int(group.bank.scan.ready.sum()) for group in (self._rates, self._volumes))
+        return 12.5 - math.log(self.spec.false_pages_per_week) + math.log(max(watched, 17) / 17)
+
+    def _kinds(self, group: _Group, judged: Judged) -> dict[int, VerdictKind]:
+        """What each loud series' finding is."""
+        bank, reading = group.bank, judged.reading
+        told: dict[int, VerdictKind] = {}
+        for number, standing in enumerate(judged.standings):
+            if standing.state == "calm" and not standing.ended:
+                continue
+            series, loss = bank.series[number], bank.losses.get(number)
+            if loss is not None and loss.kind is not None:
+                told[number] = loss.kind
+                continue
+            if series.hurts > 0:
+                told[number] = "rise"
+            elif float(reading.observed[number]) > 0:
+                told[number] = "drop"
+            else:
+                told[number] = self._zero_kind(series)
+            if loss is not None:
+                loss.kind = told[number]
+        return told
+
+    def _zero_kind(self, series: Series) -> VerdictKind:
+        """Nothing at all: of everything (silence), of one kind of event (tracking), or of successes (stop)."""
+        if not series.volume:
+            return "stop"
+        alive = any(successes > 0 for successes, _ in self._volumes.given.values())
+        if not alive:
+            return "silence"
+        return "stop" if series.kpi in {"orders"} or series.kpi.startswith("revenue") else "tracking"
+
+    def _learn(self, judged: list[Judged], step: int, *, partial: bool) -> None:
+        since = [
+            (standing.since_ms or 0) // self.spec.window_ms
+            for each in judged
+            for standing in each.standings
+            if standing.began
+        ]
+        standing_now = any(standing.active for each in judged for standing in each.standings)
+        for group, each in zip((self._rates, self._volumes), judged, strict=True):
+            group.bank.learn(each, frozen=standing_now or partial)
+            if since:
+                group.bank.freeze(freeze_from(min(since), step), step)
+
+    def _total(self, counters: dict[str, float]) -> None:
+        """Sums that fade over a day: what one success of a KPI is worth in orders, and an order in money."""
+        fade = math.exp(-self.spec.window_ms / DAY_MS)
+        told = {kpi.name: kpi.counts(counters)[0] for kpi in self._judged if kpi.unit in {"ratio", "count"}}
+        told["orders"] = counters.get("orders_paid", 0)
+        told["money"] = counters.get(f"revenue_minor.{self.spec.currency}", 0)
+        told["valued"] = counters.get(f"orders_valued.{self.spec.currency}", 0)
+        for name, count in told.items():
+            self._sums[name] = self._sums.get(name, 0.0) * fade + count
+
+    def _orders_per(self) -> dict[str, float]:
+        orders = self._sums.get("orders", 0.0)
+        return {
+            name: min(1.0, orders / self._sums[name])
+            for name, kpi in self._by_name.items()
+            if kpi.hurts == "down" and self._sums.get(name, 0.0) > 0
+        }
+
+    def _order_value(self) -> float | None:
+        valued = self._sums.get("valued", 0.0)
+        return self._sums["money"] / valued if valued > 0 else None
+
+
+def _series(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
+    inside = bool(set(kpi.numerator) & set(kpi.denominator or ()))
+    rank = RANKS.index(kpi.name) if kpi.name in RANKS else len(RANKS)
+    return Series(
+        kpi=kpi.name,
+        segment=segment,
+        volume=kpi.denominator is None,
+        hurts=1 if kpi.hurts == "up" else -1,
+        delayed=kpi.unit == "ratio" and not inside and kpi.delay_ms == 0,
+        binomial=kpi.unit == "ratio" and (inside or kpi.delay_ms > 0),
+        delay_ms=kpi.delay_ms,
+        rank=rank,
+        weight=weight,
+        scale=kpi.scale,
+    )

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+from detectors.incidents import Alert, IncidentBook
+
+MINUTE = 60_000
+PAYMENT = Alert("payment_success_ratio", (), "drop", 10 * MINUTE, True, 2.0, 0.93, 0.71, rank=1)
+ORDERS = Alert("orders", (), "drop", 11 * MINUTE, True, 5.0, 40.0, 28.0, "count", rank=18)
+
+
+def book() -> IncidentBook:
+    return IncidentBook(ZoneInfo("UTC"), "CNY")
+
+
+def test_kpis_that_fall_together_are_one_incident_named_after_the_cause():
+    incidents = book().update(12 * MINUTE, [ORDERS, PAYMENT])
+    assert len(incidents) == 1
+    assert incidents[0].kpis == ("orders", "payment_success_ratio")
+    assert incidents[0].summary == "payment success 93.0 % → 71.0 % since 00:10"
+
+
+def test_an_incident_opens_goes_on_and_recovers_under_one_id():
+    stories = book()
+    told = [
+        *stories.update(12 * MINUTE, [PAYMENT]),
+        *stories.update(13 * MINUTE, [PAYMENT]),
+        *stories.update(14 * MINUTE, [replace(PAYMENT, active=False)]),
+    ]
+    assert [one.state for one in told] == ["open", "ongoing", "recovered"]
+    assert len({one.id for one in told}) == 1
+    assert told[-1].ended_ms == 14 * MINUTE
+    assert (told[-1].onset_ms, told[-1].detected_ms) == (10 * MINUTE, 12 * MINUTE)
+
+
+def test_the_id_is_the_same_when_the_rows_are_read_again():
+    assert book().update(12 * MINUTE, [PAYMENT])[0].id == book().update(12 * MINUTE, [PAYMENT])[0].id
+
+
+def test_it_recovers_only_when_every_alert_has_ended():
+    stories = book()
+    stories.update(12 * MINUTE, [PAYMENT, ORDERS])
+    assert stories.update(13 * MINUTE, [replace(PAYMENT, active=False), ORDERS])[0].state == "ongoing"
+    assert stories.update(14 * MINUTE, [replace(ORDERS, active=False)])[0].state == "recovered"
+
+
+def test_an_alert_hours_later_is_an_incident_of_its_own():
+    stories = book()
+    first = stories.update(12 * MINUTE, [PAYMENT])[0]
+    late = replace(ORDERS, onset_ms=190 * MINUTE)
+    told = stories.update(200 * MINUTE, [PAYMENT, late])
+    assert [one.state for one in told] == ["ongoing", "open"]
+    assert told[1].id != first.id
+
+
+def test_a_delayed_kpi_joins_the_incident_in_which_its_onset_lies():
+    stories = book()
+    stories.update(12 * MINUTE, [PAYMENT])
+    stories.update(40 * MINUTE, [replace(PAYMENT, active=False)])
+    abandoned = Alert("cart_abandonment_ratio", (), "rise", 15 * MINUTE, True, 1.5, 0.6, 0.8, rank=14)
+    told = stories.update(46 * MINUTE, [abandoned])
+    assert [one.state for one in told] == ["ongoing"]
+    assert told[0].kpis == ("cart_abandonment_ratio", "payment_success_ratio")
+
+
+def test_segments_are_named_and_the_whole_comes_first():
+    inside = replace(PAYMENT, segment=(("payment_provider", "psp-1"),), score=9.0)
+    assert book().update(12 * MINUTE, [inside])[0].summary.startswith("payment success in payment_provider=psp-1 ")
+    assert book().update(12 * MINUTE, [inside, PAYMENT])[0].summary.startswith("payment success 93.0 %")
+
+
+def test_money_follows_from_orders_and_their_usual_value():
+    lost = replace(PAYMENT, orders_lost=(31.0, 26.0, 36.0))
+    told = book().update(12 * MINUTE, [lost], order_value_minor=20_000)[0]
+    assert (told.orders_lost, told.orders_lost_low, told.orders_lost_high) == (31.0, 26.0, 36.0)
+    assert (told.money_lost_minor, told.currency) == (620_000, "CNY")
+    assert told.summary.endswith("about 31 orders lost")
+
+
+def test_nothing_standing_changes_nothing():
+    assert book().update(12 * MINUTE, []) == []
+    assert book().update(12 * MINUTE, [replace(PAYMENT, active=False)]) == []
