@@ -43,7 +43,7 @@ def count(events: list[dict], **facts: str) -> int:
 
 @pytest.mark.parametrize("kind", get_args(IncidentKind))
 def test_nothing_before_an_incident_depends_on_it(kind):
-    shop = Shop(SPEC)
+    shop = Shop(ShopSpec(seed=21, sessions_per_minute=25, poison_ratio=0.01, late_ratio=0.01))
     struck = shop.with_incident(IncidentSpec(kind, START_MS, END_MS))
     before = list(shop.events(NOON_MS, START_MS))
     assert list(struck.events(NOON_MS, START_MS)) == before

@@ -114,7 +114,7 @@ def test_offline_phones_send_events_that_are_many_minutes_old():
 
 
 def test_the_funnel_narrows_and_payments_close_it():
-    events = told(Shop(ShopSpec(seed=3, sessions_per_minute=600)).events(NOON_MS, NOON_MS + 10 * MINUTE_MS))
+    events = told(Shop(ShopSpec(seed=3, sessions_per_minute=300)).events(NOON_MS, NOON_MS + 10 * MINUTE_MS))
     sessions = {kind: len({e["session_id"] for e in events if e["event_type"] == kind}) for kind in KINDS}
     assert all(sessions[wide] > sessions[narrow] for wide, narrow in pairwise(KINDS[:4])), sessions
     assert sessions["payment_succeeded"] > 0.8 * sessions["payment_attempted"]
