@@ -19,6 +19,8 @@ REMOVE: Final = KIND_OF_TYPE["remove_from_cart"]
 IS_ACTIVITY: Final = tuple(name in CART_ACTIVITY for name in EVENT_TYPES)
 IS_OUTCOME: Final = tuple(name in OUTCOMES for name in EVENT_TYPES)
 IS_BACK_OFFICE: Final = tuple(name in BACK_OFFICE for name in EVENT_TYPES)
+IDLE: Final = 1
+ABANDONED: Final = 2
 NAMES: Final = ("opened", "idle", "resumed", "converted", "recovered", "kept", "abandoned", "emptied")
 
 
@@ -135,13 +137,10 @@ class Carts:
 
     def _settle(self, key: str, cart: Cart, before_ms: int) -> None:
         """Fire the timers of a cart whose position is before ``before_ms``: by position, moment, idle first."""
-        timers = [(cart.abandon_due_ms, cart.opened_ms + self._conversion, False)]
-        if not cart.idle:
-            timers.append((cart.idle_due_ms, cart.last_ms + self._timeout, True))
-        for due_ms, moment_ms, is_idle in sorted(timers, key=lambda timer: (timer[0], timer[1], not timer[2])):
+        for due_ms, moment_ms, kind in self._timers(cart):
             if due_ms >= before_ms:
                 return
-            if is_idle:
+            if kind == IDLE:
                 cart.idle = True
                 cart.idle_due_ms = cart.abandon_due_ms
                 self._count("idle", cart.leaf, moment_ms, due_ms)
@@ -149,6 +148,12 @@ class Carts:
                 self._count("abandoned", cart.leaf, moment_ms, due_ms)
                 del self.open[key]
                 return
+
+    def _timers(self, cart: Cart) -> list[tuple[int, int, int]]:
+        timers = [(cart.abandon_due_ms, cart.opened_ms + self._conversion, ABANDONED)]
+        if not cart.idle:
+            timers.append((cart.idle_due_ms, cart.last_ms + self._timeout, IDLE))
+        return sorted(timers)
 
     def _position(self, moment_ms: int, order_ms: int) -> int:
         """When a timer set now is looked at: one set in the past waits for the rest of what comes late."""

@@ -19,7 +19,6 @@ __all__ = ["AD_REPORT", "Decoded", "Decoder"]
 
 AD_REPORT: Final = KIND_OF_TYPE["ad_report"]
 LONGEST_ID: Final = 128
-MASK: Final = (1 << 64) - 1
 
 
 class Decoded(NamedTuple):
@@ -140,13 +139,13 @@ class Decoder:
 
     def _identify(self, event: Event, sent_ms: int, record: bytes, place: int) -> int:
         """Hash of event id and event time as sent; a missing id is the record, its session and the place in it."""
-        seed = (sent_ms ^ self._seed) & MASK
+        # The time is hashed, not used as the seed: short inputs are only XORed with a seed, so that pairs cancel out.
         if event.event_id:
-            return xxh3_64_intdigest(event.event_id.encode(), seed) or 1
+            return xxh3_64_intdigest(b"%d %b" % (sent_ms, event.event_id.encode()), self._seed) or 1
         if self._spec.derive_event_id == "none":
             return 0
-        content = b"%d %b\x00%b" % (place, event.key.encode(), record)
-        return xxh3_64_intdigest(content, seed) or 1
+        content = b"%d %d %b\x00%b" % (sent_ms, place, event.key.encode(), record)
+        return xxh3_64_intdigest(content, self._seed ^ 1) or 1
 
 
 def _optional_moment(told: Any, name: str, defects: list[str]) -> int | None:

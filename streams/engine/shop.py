@@ -39,7 +39,7 @@ class Shop:
             for group in (spec.session_dimensions, spec.payment_dimensions, spec.product_dimensions)
         )
         attributes = decoder.reader.event_attributes
-        self._hash, self._memory = decoder.hash_visitor, spec.max_lateness_ms - spec.max_out_of_orderness_ms
+        self._hash = decoder.hash_visitor
         self.values = (*session, *payment, *product)
         self.names = CounterNames()
         self.leaves = Leaves(session, spec.pairs)
@@ -51,7 +51,7 @@ class Shop:
         rollup.codes = self.sessions.funnel.codes
         self.carts = Carts(spec, self.names, self.ledger, self.leaves)
         self.payments = Payments(spec, self.names, self.order_leaves, attributes[len(session) :])
-        self.duplicates = Duplicates(max(self._memory, 0))
+        self.duplicates = Duplicates(spec.max_lateness_ms + spec.max_out_of_orderness_ms)
         self._cart_items = self.names.id("cart_items")
         self._crowded = CROWDED
 
@@ -71,8 +71,6 @@ class Shop:
                 self.products.count(event, self.leaves.codes[leaf], tally)
         if IS_SHOPPER[kind]:
             tally.seen.add((leaf, self._visitor(event, joined)))
-        elif joined is not None and not joined.visitor and event.visitor_id:
-            joined.visitor = self._hash(event.visitor_id)
         paid = False
         if IS_ORDER[kind]:
             paid = self.payments.apply(event, self.leaves.codes[leaf], session is None, tally)
@@ -100,12 +98,12 @@ class Shop:
 
     def _visitor(self, event: Any, joined: Any) -> int:
         """The visitor's key: the event's, else the first that its session had, else the session key."""
-        visitor = self._hash(event.visitor_id) if event.visitor_id else 0
-        if joined is not None:
-            if visitor and not joined.visitor:
+        if event.visitor_id:
+            visitor = self._hash(event.visitor_id)
+            if joined is not None and not joined.visitor:
                 joined.visitor = visitor
-            visitor = visitor or joined.visitor
-        return visitor or self._hash(event.key)
+            return visitor
+        return (joined is not None and joined.visitor) or self._hash(event.key)
 
     def _renumber(self) -> None:
         """Drop the leaves that nothing refers to: distinct tuples of values keep coming, few of them stay."""
