@@ -19,7 +19,7 @@ from typing import IO
 
 from streams.errors import BrokerError
 
-__all__ = ["answers_metadata", "broker_binary", "embedded_broker", "free_port"]
+__all__ = ["answers_metadata", "broker_binary", "die_with_parent", "embedded_broker", "free_port"]
 
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
@@ -127,11 +127,12 @@ def _start(binary: Path, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         stderr=log,
         env=environment | {"RUST_LOG": "error"},
         start_new_session=True,  # Ctrl-C reaches the owner alone, which stops its clients before the broker
-        preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one prepared system call, safe between fork and exec
+        preexec_fn=die_with_parent(),  # noqa: PLW1509 - one prepared system call, safe between fork and exec
     )
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def die_with_parent() -> Callable[[], None] | None:
+    """A ``preexec_fn`` that ends the child when the thread that started it ends; None where that is not possible."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl

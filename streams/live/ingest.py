@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from aiokafka.partitioner import murmur2
@@ -38,6 +39,13 @@ class Reader(Protocol):
     def resume_partitions(self, tps: Sequence[TP]) -> None: ...
 
 
+class Held(NamedTuple):
+    """A batch, and when it was fetched."""
+
+    batch: Batch
+    fetched_ms: int
+
+
 @dataclass(slots=True)
 class Lane:
     """One owned partition: its engine, and how far each source has come."""
@@ -46,8 +54,10 @@ class Lane:
     taken: dict[str, int]
     """Offset behind the last record that was pushed, by topic; at first where the source is read on."""
     start: dict[str, int]
-    fetched_ms: int = 0
-    """When the newest of the records was fetched."""
+    held: deque[Held] = field(default_factory=deque)
+    """Batches that another source has to be asked about before the engine may see them."""
+    fetched_ms: dict[str, int] = field(default_factory=dict)
+    """When the newest of the records that the engine has seen were fetched, by topic."""
     active_at: float = 0.0
     """Monotonic seconds at which the last record came."""
     paused: set[str] = field(default_factory=set)
@@ -139,20 +149,18 @@ class Ingest:
         append_ms = [record.timestamp for record in records]
         if max(append_ms) > now_ms:
             append_ms = [min(moment, now_ms) for moment in append_ms]
-        lane.engine.push(
-            Batch(
-                topic,
-                partition,
-                [record.offset for record in records],
-                append_ms,
-                [record.key for record in records],
-                [record.value for record in records],
-            )
+        batch = Batch(
+            topic,
+            partition,
+            [record.offset for record in records],
+            append_ms,
+            [record.key for record in records],
+            [record.value for record in records],
         )
+        standing = self._standing(topic, partition)
+        lane.held.append(Held(batch, standing.answered_ms if standing else 0))
         lane.taken[topic] = records[-1].offset + 1
         lane.active_at = self._monotonic()
-        standing = self.reader.standing(TP(topic, partition)) if self.reader else None
-        lane.fetched_ms = max(lane.fetched_ms, standing.answered_ms if standing else 0)
         self.records += len(records)
         self._sample_keys(partition, records)
         self._advance(partition, lane)
@@ -160,9 +168,9 @@ class Ingest:
     def tick(self) -> None:
         """Do what follows from time alone: go on without a source that is caught up, and fire the idle rule."""
         for partition, lane in list(self.lanes.items()):
-            level = self._align(partition, lane)
             if any(lane.waiting(topic) for topic in self._topics):
                 self._advance(partition, lane)
+            level = self._align(partition, lane)
             quiet = self._monotonic() - lane.active_at
             if level and quiet * 1_000 >= self._settings.engine.idle_after_ms:
                 outcome = lane.engine.idle(self._now_ms() - self._settings.engine.idle_after_ms)
@@ -173,9 +181,39 @@ class Ingest:
         return {partition: self._lag(partition, lane) for partition, lane in self.lanes.items()}
 
     def _advance(self, partition: int, lane: Lane) -> None:
+        self._admit(partition, lane)
         self._align(partition, lane)
         self._send(partition, lane, lane.engine.drain())
         self._balance(partition, lane)
+
+    def _admit(self, partition: int, lane: Lane) -> None:
+        """Give the engine what it may see now.
+
+        A source that is read to its end may still hold records older than these, which came to its log a moment
+        before: so it is asked once more, and only an answer given after these were fetched lets them pass.
+        """
+        kept: deque[Held] = deque()
+        stuck: set[str] = set()
+        for held in lane.held:
+            topic = held.batch.topic
+            if topic in stuck or not all(
+                self._asked_since(other, partition, lane, held.fetched_ms) for other in self._topics if other != topic
+            ):
+                stuck.add(topic)
+                kept.append(held)
+                continue
+            lane.engine.push(held.batch)
+            lane.fetched_ms[topic] = max(lane.fetched_ms.get(topic, 0), held.fetched_ms)
+        lane.held = kept
+
+    def _asked_since(self, topic: str, partition: int, lane: Lane, fetched_ms: int) -> bool:
+        standing = self._standing(topic, partition)
+        if standing is None:
+            return False
+        # Where records wait or more are known to be there, the engine itself waits for this source.
+        behind = lane.waiting(topic) > 0 or standing.position < standing.end_offset
+        # A moment in the future was taken by a clock that has been set back since.
+        return behind or standing.answered_ms > fetched_ms or fetched_ms > self._now_ms()
 
     def _align(self, partition: int, lane: Lane) -> bool:
         """Tell the engine which sources are caught up; True where all are."""
@@ -187,9 +225,11 @@ class Ingest:
         return level
 
     def _caught_up(self, topic: str, partition: int, lane: Lane) -> bool:
-        standing = self.reader.standing(TP(topic, partition)) if self.reader else None
-        # An answer older than the newest record cannot tell whether this source has one that comes before it.
-        if standing is None or standing.answered_ms < lane.fetched_ms:
+        standing = self._standing(topic, partition)
+        if standing is None or any(held.batch.topic == topic for held in lane.held):
+            return False
+        newest = max((moment for other, moment in lane.fetched_ms.items() if other != topic), default=0)
+        if not self._asked_since(topic, partition, lane, newest):
             return False
         if lane.taken[topic] >= standing.end_offset:
             return True
@@ -199,6 +239,9 @@ class Ingest:
         # Read to the end, but the end has no record: markers of transactions, or a record on its way to us.
         since = lane.level_since.setdefault(topic, self._monotonic())
         return self._monotonic() - since >= IN_TRANSIT_SECONDS
+
+    def _standing(self, topic: str, partition: int) -> Standing | None:
+        return self.reader.standing(TP(topic, partition)) if self.reader else None
 
     def _send(self, partition: int, lane: Lane, outcome: Outcome) -> None:
         if not (outcome.rows or outcome.rejects or outcome.records):
@@ -227,7 +270,7 @@ class Ingest:
     def _lag(self, partition: int, lane: Lane) -> dict[str, int]:
         told = {}
         for topic in self._topics:
-            standing = self.reader.standing(TP(topic, partition)) if self.reader else None
+            standing = self._standing(topic, partition)
             if standing is not None:
                 told[topic] = max(0, standing.end_offset - lane.next_offset(topic))
         return told

@@ -36,7 +36,7 @@ from streams.telemetry.view import View
 
 __all__ = ["Worker", "run_worker"]
 
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.05
 SLICE_SECONDS = 0.02
 """An agent lets others have the event loop after this time of work."""
 
@@ -45,9 +45,18 @@ GC_THRESHOLDS = (50_000, 20, 100)
 logger = get_logger("worker")
 
 
-def run_worker(settings: LiveSettings) -> int:
+def run_worker(settings: LiveSettings, on_step: Callable[[str, int], None] | None = None) -> int:
     """Run a worker until SIGTERM or SIGINT; returns the exit code.
 
+    Parameters
+    ----------
+    settings
+        Of the worker.
+    on_step
+        Told of every step of a checkpoint (see ``checkpoint.STEPS``) and its partition.
+
+    Notes
+    -----
     0 after a clean stop, 1 after an unknown error, 2 for a setting, 3 for the broker, 4 for stored state that does
     not fit, 75 where the worker was stuck and has to be started again.
     """
@@ -58,7 +67,7 @@ def run_worker(settings: LiveSettings) -> int:
         server.start()
         logger.info("starting metrics=%s bootstrap=%s group=%s", server.url, settings.bootstrap, settings.app_id)
         with tempfile.TemporaryDirectory(prefix="funnelwatch-") as datadir:
-            return asyncio.run(Worker(settings, view, Path(datadir)).run())
+            return asyncio.run(_run(settings, view, Path(datadir), on_step))
     except FunnelwatchError as error:
         logger.error("%s", error)
         return error.exit_code
@@ -156,8 +165,7 @@ class Worker:
         if self._failure is None:
             clean = await _within(seconds, self.checkpoints.save())
         self.ingest.close()
-        clean = await _within(seconds, app.stop()) and clean
-        return clean
+        return await _within(seconds, app.stop()) and clean
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
@@ -284,6 +292,13 @@ class Worker:
             answers = sum(told.answered_ms for tp in assigned if (told := app.consumer.standing(tp)) is not None)
             if answers != self._answers or not assigned:
                 self._answers, self.vitals.answered = answers, self.vitals.beat
+
+
+async def _run(settings: LiveSettings, view: View, datadir: Path, on_step: Callable[[str, int], None] | None) -> int:
+    worker = Worker(settings, view, datadir)
+    if on_step is not None:
+        worker.checkpoints.on_step = on_step
+    return await worker.run()
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> bool:

@@ -17,11 +17,12 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from streams.broker import answers_metadata, free_port
+from streams.broker import answers_metadata, die_with_parent, free_port
 
 __all__ = ["NativeKafka", "why_unavailable"]
 
 POM = Path(__file__).with_name("pom.xml")
+LOGGING = POM.with_name("log4j2.properties")
 CACHE = Path(os.environ.get("FUNNELWATCH_CACHE", Path.home() / ".cache" / "funnelwatch")) / "kafka"
 COPY_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 JVM = ["-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
@@ -102,12 +103,12 @@ class NativeKafka:
     def _java(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                ["java", *JVM, f"-Dlog4j2.configurationFile={POM.with_name('log4j2.properties')}"]
-                + ["-cp", f"{_jars()}/*", *arguments],
+                ["java", *JVM, f"-Dlog4j2.configurationFile={LOGGING}", "-cp", f"{_jars()}/*", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=die_with_parent(),  # noqa: PLW1509 - one prepared system call
             )
 
 

@@ -1,0 +1,65 @@
+"""What live workers write is what the same records give in one engine, however the workers come and go."""
+
+import signal
+
+from tests.support.live import (
+    WorkerProcess,
+    letters,
+    produce,
+    produce_unseen,
+    replayed,
+    set_up_topics,
+    settings_of,
+    until,
+    until_rows,
+)
+from tests.support.shop_log import Record, shop_log
+
+
+def log_of(name: str, seed: int = 7, sessions: int = 400) -> list[Record]:
+    return shop_log(seed, sessions, 30, f"{name}-clicks", f"{name}-orders")
+
+
+def test_rows_equal_a_replay_and_poison_lands_in_dead_letters(broker: str, name: str) -> None:
+    settings = settings_of({"bootstrap": broker, "name": name})
+    partitions = set_up_topics(settings)
+    produce(broker, log_of(name))
+    rows, rejected = replayed(settings, partitions)
+    assert rows
+    assert rejected
+    with WorkerProcess(bootstrap=broker, name=name) as worker:
+        until_rows(settings, rows, worker)
+        assert until(lambda: set(letters(settings)) == rejected), worker.log
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0, worker.log
+
+
+def test_a_stop_and_a_kill_between_records_change_no_row(broker: str, name: str) -> None:
+    settings = settings_of({"bootstrap": broker, "name": name})
+    partitions = set_up_topics(settings)
+    records = log_of(name)
+    third = len(records) // 3
+    for part, end in enumerate((signal.SIGTERM, signal.SIGKILL, signal.SIGTERM)):
+        produce(broker, records[part * third : (part + 1) * third])
+        with WorkerProcess(bootstrap=broker, name=name) as worker:
+            until_rows(settings, replayed(settings, partitions)[0], worker)
+            worker.signal(end)
+            assert worker.wait() == (0 if end == signal.SIGTERM else -end), worker.log
+
+
+def test_a_worker_that_joins_and_one_that_dies_change_no_row(broker: str, name: str) -> None:
+    settings = settings_of({"bootstrap": broker, "name": name})
+    partitions = set_up_topics(settings)
+    records = log_of(name)
+    half = len(records) // 2
+    with WorkerProcess(bootstrap=broker, name=name) as first:
+        first.until_logged("owning")
+        produce_unseen(broker, records[:half], first)
+        with WorkerProcess(bootstrap=broker, name=name) as second:
+            second.until_logged("owning")
+            produce_unseen(broker, records[half:], first, second)
+            until_rows(settings, replayed(settings, partitions)[0], second)
+            first.signal(signal.SIGKILL)
+            second.until_logged("owning partitions=[0, 1, 2, 3] judge=True")
+            produce_unseen(broker, log_of(name, seed=8, sessions=40), second)
+            until_rows(settings, replayed(settings, partitions)[0], second)
