@@ -237,7 +237,7 @@ class Monitor:
                 row = rows.get(series.segment)
                 # A value that was seen before and has no row now counted nothing.
                 given[number] = self._by_name[series.kpi].counts(row.counters) if row is not None else (0, 0)
-        for segment, row in rows.items():
+        for segment, row in sorted(rows.items(), key=lambda item: item[0]):
             if room <= 0:
                 break
             if len(segment) != 1 or not self._wanted(segment[0][0]):

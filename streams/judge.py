@@ -1,0 +1,107 @@
+"""Judge a file of rows: the verdicts and incidents as they would have come live."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO
+
+from streams.engine.rows import WHOLE, Row, decode_row
+from streams.errors import InputError
+from streams.merge import MergedWindow, Merger
+from streams.monitor import Monitor, MonitorSpec, encode_incident, encode_verdict
+
+__all__ = ["judge_file", "windows_of"]
+
+
+def judge_file(rows_path: Path | str, out_path: Path | str | None, spec: MonitorSpec | None = None) -> int:
+    """Write every verdict and every change of an incident, one JSON object a line, in order of the windows.
+
+    Parameters
+    ----------
+    rows_path
+        Rows as ``replay --rows`` writes them, or rows of partitions, which are merged first.
+    out_path
+        File to write; None is standard output.
+    spec
+        What is judged, and how readily.
+
+    Returns
+    -------
+    int
+        Number of windows judged.
+
+    Raises
+    ------
+    InputError
+        Where a file cannot be read or written, or a line is no row: the message tells which.
+    """
+    monitor = Monitor(spec)
+    try:
+        with Path(rows_path).open("rb") as source:
+            windows = windows_of(_rows(source))
+            if out_path is None:
+                return _judge(monitor, windows, sys.stdout.buffer)
+            with Path(out_path).open("wb") as target:
+                return _judge(monitor, windows, target)
+    except OSError as error:
+        raise InputError(
+            f"cannot be opened: {error.strerror}", key="file", value=error.filename, way_out="name another file"
+        ) from error
+
+
+def windows_of(rows: Iterable[Row]) -> Iterator[MergedWindow]:
+    """Windows in order of time; rows of partitions are added up, merged ones taken as they are.
+
+    Merged rows are expected in order of their windows, as a rows file has them; cohorts are passed over.
+    """
+    partial: list[Row] = []
+    for (start, end), group in groupby(rows, key=lambda row: (row.start_ms, row.end_ms)):
+        merged: dict[tuple[tuple[str, str], ...], Row] = {}
+        for row in group:
+            if row.partition is not None:
+                partial.append(row)
+            elif row.kind == "window":
+                merged[row.segment] = row
+        if WHOLE in merged:
+            whole = merged[WHOLE]
+            yield MergedWindow(start, end, merged, whole.missing_partitions, whole.revision)
+    yield from _merged(partial)
+
+
+def _merged(rows: list[Row]) -> Iterator[MergedWindow]:
+    partitions = sorted({row.partition for row in rows if row.partition is not None})
+    merger = Merger(partitions, merge_wait_ms=None)
+    # Corrections are known by now, so they go in before the window is judged.
+    for row in sorted(rows, key=lambda row: (row.end_ms, row.kind != "correction", row.segment == WHOLE)):
+        merger.push(row, row.end_ms)
+    for partition in partitions:
+        merger.close(partition)
+    last = max((row.end_ms for row in rows), default=0)
+    yield from (window for window in merger.ready(last) if window.kind == "window" and window.judge)
+
+
+def _rows(source: BinaryIO) -> Iterator[Row]:
+    for number, line in enumerate(source, 1):
+        if not line.strip():
+            continue
+        try:
+            yield decode_row(line)
+        except InputError as error:
+            raise InputError(
+                f"line {number} is {error.problem}", key="rows", value=line[:80], way_out=error.args[0].split("; ")[-1]
+            ) from error
+
+
+def _judge(monitor: Monitor, windows: Iterable[MergedWindow], target: BinaryIO) -> int:
+    judged = 0
+    for window in windows:
+        judgement = monitor.observe(window)
+        judged += 1
+        for verdict in judgement.verdicts:
+            target.write(encode_verdict(verdict)[1] + b"\n")
+        for incident in judgement.incidents:
+            target.write(encode_incident(incident)[1] + b"\n")
+    return judged

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from detectors.base import Incident, Verdict
+from streams.anomalies import decode_anomaly
+from streams.engine.rows import Row, encode_row
+from streams.errors import InputError
+from streams.judge import judge_file, windows_of
+from streams.monitor import Monitor
+from tests.detection.library import Drop, Shop
+
+SHOP = Shop(400, 170, seed=4, start_minute=600, drops=(Drop("payment", 150, 170, 0.9),))
+
+
+def written(path: Path, rows: list[Row]) -> Path:
+    path.write_bytes(b"".join(encode_row(row) + b"\n" for row in rows))
+    return path
+
+
+def rows() -> list[Row]:
+    return [row for window in SHOP.windows() for row in window.rows.values()]
+
+
+def split(row: Row) -> list[Row]:
+    """The same counts, in two partitions."""
+    first = {name: count // 3 for name, count in row.counters.items()}
+    second = {name: count - first[name] for name, count in row.counters.items()}
+    return [row._replace(partition=n, counters=counters) for n, counters in enumerate((first, second))]
+
+
+def test_a_rows_file_gives_what_the_monitor_says_of_its_windows(tmp_path: Path):
+    out = tmp_path / "verdicts.jsonl"
+    assert judge_file(written(tmp_path / "rows.jsonl", rows()), out) == 170
+    told = [decode_anomaly(line) for line in out.read_bytes().splitlines()]
+    monitor = Monitor()
+    judgements = [monitor.observe(window) for window in SHOP.windows()]
+    assert [one for one in told if isinstance(one, Verdict)] == [one for each in judgements for one in each.verdicts]
+    incidents = [one for one in told if isinstance(one, Incident)]
+    assert incidents == [one for each in judgements for one in each.incidents]
+    assert incidents[0].state == "open"
+
+
+def test_rows_of_partitions_are_merged_first(tmp_path: Path):
+    merged, partial = tmp_path / "merged.jsonl", tmp_path / "partial.jsonl"
+    judge_file(written(tmp_path / "a.jsonl", rows()), merged)
+    judge_file(written(tmp_path / "b.jsonl", [part for row in rows() for part in split(row)]), partial)
+    assert merged.read_bytes() == partial.read_bytes()
+
+
+def test_cohort_rows_are_passed_over():
+    cohort = Row("cohort", 0, 60_000, (), None, {"cohort.sessions@15m": 3}, "f", horizon_ms=900_000)
+    window = Row("window", 0, 60_000, (), None, {"sessions": 3}, "f")
+    assert [one.rows for one in windows_of([window, cohort])] == [{(): window}]
+
+
+def test_a_line_that_is_no_row_is_named(tmp_path: Path):
+    path = written(tmp_path / "rows.jsonl", rows()[:1])
+    path.write_bytes(path.read_bytes() + b"{]\n")
+    with pytest.raises(InputError, match="line 2"):
+        judge_file(path, tmp_path / "out.jsonl")
+
+
+def test_a_file_that_does_not_exist_is_named(tmp_path: Path):
+    with pytest.raises(InputError, match=r"missing\.jsonl"):
+        judge_file(tmp_path / "missing.jsonl", None)
