@@ -12,11 +12,15 @@ from streams.engine.batch import Batch, Outcome, Reject
 from streams.engine.decode import AD_REPORT, Decoded, Decoder
 from streams.engine.rows import Row
 from streams.engine.shop import Shop
+from streams.engine.snapshot import State, dump_shop, load_shop, read_state, salt_mark, write_state
 from streams.engine.spec import EngineSpec
 from streams.engine.waiting import Coordinates, Held, Waiting
 from streams.events import Event
 
 __all__ = ["Engine"]
+
+TOTALS: Final = ("records", "events", "counted", "duplicates")
+"""Totals that are there before the first record; the others come with the first of their kind."""
 
 SUB_BATCH: Final = 200
 """Records decoded, ordered and applied at a time: what they become still fits the processor's cache."""
@@ -42,7 +46,7 @@ class Engine:
     def __init__(self, spec: EngineSpec, partition: int) -> None:
         self.spec, self.partition = spec, partition
         self.stream_ms: int | None = None
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter(dict.fromkeys(TOTALS, 0))
         self._arrivals = Arrivals(tuple(source.topic for source in spec.sources), partition)
         self._decoder = Decoder(spec)
         self._shop = Shop(spec, partition, self._decoder)
@@ -126,6 +130,40 @@ class Engine:
             self._close(closing_ms, stream_ms)
         self._rows += ledger.correct()
         return self._outcome(outcome.records)
+
+    def snapshot(self) -> bytes:
+        """The whole state as one value: restored and fed from ``resume_offsets``, it goes on as never stopped."""
+        waiting = [Held(one.order_ms, one.event.noted_ms, one.event.late, one.at) for one in self._waiting]
+        sources = self._arrivals.sources.values()
+        return write_state(
+            State(
+                fingerprint=self.spec.fingerprint,
+                salt=salt_mark(self.spec),
+                partition=self.partition,
+                sources=[(source.topic, source.next_offset, source.latest_ms) for source in sources],
+                stream_ms=self.stream_ms,
+                counts=sorted(self._counts.items()),
+                early=sorted(self._early.items()),
+                held=self._held + waiting,
+                shop=dump_shop(self._shop),
+            )
+        )
+
+    @classmethod
+    def restore(cls, spec: EngineSpec, partition: int, data: bytes) -> Engine:
+        """The engine of a snapshot; raises ``StateError`` where version, specification or partition differ."""
+        state = read_state(data, spec, partition)
+        engine = cls(spec, partition)
+        engine.stream_ms = state.stream_ms
+        engine._counts = Counter(dict(state.counts))
+        engine._early.update(dict(state.early))
+        engine._held = state.held
+        for topic, next_offset, latest_ms in state.sources:
+            source = engine._arrivals.source(topic)
+            source.next_offset, source.latest_ms = next_offset, latest_ms
+            source.held = {held.at.offset: None for held in state.held if held.at.topic == topic}
+        load_shop(engine._shop, state.shop)
+        return engine
 
     def _absorb(self, record: Record) -> None:
         """Take one record into arrival order: reject it, or give it its key in the processing order."""

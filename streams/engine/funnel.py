@@ -64,6 +64,11 @@ class Funnel:
             step = self.steps[key] = self._make(mask, EVENT_TYPES[kind], standing)
         return step
 
+    def load(self, codes: list[tuple[int, ...]]) -> None:
+        """Know the codes of a snapshot again, under the same numbers."""
+        for counters in codes:
+            self._code(counters)
+
     def _make(self, mask: int, event_type: str, standing: int) -> Step:
         counters = ["sessions"] if standing == OPENS else []
         is_page, is_product = event_type in self._page_views, event_type == "product_view"

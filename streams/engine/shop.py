@@ -24,7 +24,6 @@ ADD: Final = KIND_OF_TYPE["add_to_cart"]
 IS_ORDER: Final = tuple(name in ORDER_EVENTS for name in EVENT_TYPES)
 HAS_PRODUCTS: Final = tuple(name in ("product_view", "add_to_cart") for name in EVENT_TYPES)
 CROWDED: Final = 50_000
-"""Leaves from which on it is worth while to look for those that nothing refers to any more."""
 
 
 class Shop:
@@ -53,7 +52,8 @@ class Shop:
         self.payments = Payments(spec, self.names, self.order_leaves, attributes[len(session) :])
         self.duplicates = Duplicates(spec.max_lateness_ms + spec.max_out_of_orderness_ms)
         self._cart_items = self.names.id("cart_items")
-        self._crowded = CROWDED
+        self.crowded = CROWDED
+        """So many leaves are worth a look for those that nothing refers to any more."""
 
     def apply(self, event: Any) -> bool:
         """Count an event; False where it is a copy of one that counted."""
@@ -92,9 +92,9 @@ class Shop:
         """Forget what can have no effect any more."""
         self.duplicates.forget(closing_ms)
         self.payments.forget(closing_ms)
-        if len(self.leaves.codes) + len(self.order_leaves.codes) > self._crowded:
+        if len(self.leaves.codes) + len(self.order_leaves.codes) > self.crowded:
             self._renumber()
-            self._crowded = max(CROWDED, 2 * (len(self.leaves.codes) + len(self.order_leaves.codes)))
+            self.crowded = max(CROWDED, 2 * (len(self.leaves.codes) + len(self.order_leaves.codes)))
 
     def _visitor(self, event: Any, joined: Any) -> int:
         """The visitor's key: the event's, else the first that its session had, else the session key."""
