@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 from detectors.base import Verdict
 from streams.engine.rows import Segment
 from streams.telemetry import names
-from streams.telemetry.view import KpiReading, Seen, SeriesKey, View
+from streams.telemetry.seen import KpiReading, Seen, SeriesKey
+from streams.telemetry.view import View
 
 __all__ = ["ViewCollector", "registry_of", "segment_labels"]
 

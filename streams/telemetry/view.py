@@ -4,42 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from detectors.base import Incident, Observation, Verdict
-from streams.engine.rows import WHOLE, Row, Segment
+from streams.engine.rows import WHOLE, Row
+from streams.telemetry.names import RECORD_COUNTERS
+from streams.telemetry.seen import (
+    CountersOf,
+    KpiLike,
+    KpiReading,
+    PartitionView,
+    Seen,
+    SeriesKey,
+    WindowLike,
+    WindowView,
+    figures,
+    readable,
+)
 
-__all__ = ["JudgementLike", "KpiLike", "KpiReading", "PartitionView", "Seen", "View", "WindowLike", "WindowView"]
+__all__ = ["JudgementLike", "View"]
 
-SeriesKey = tuple[str, Segment]
 RECOVERED_KEPT = 20
 FORGOTTEN_MS = 2 * 86_400_000
 """A series not told for this long is gone: the longest window is a day, and a value is remembered for a day."""
-
-
-class KpiLike(Protocol):
-    """What the view asks of a KPI of the catalogue."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def unit(self) -> str: ...
-    @property
-    def hurts(self) -> str | None: ...
-
-
-class WindowLike(Protocol):
-    """What the view asks of a merged window."""
-
-    @property
-    def start_ms(self) -> int: ...
-    @property
-    def end_ms(self) -> int: ...
-    @property
-    def rows(self) -> Mapping[Segment, Row]: ...
-    @property
-    def missing(self) -> Sequence[int]: ...
 
 
 class JudgementLike(Protocol):
@@ -49,66 +36,6 @@ class JudgementLike(Protocol):
     def verdicts(self) -> Sequence[Verdict]: ...
     @property
     def incidents(self) -> Sequence[Incident]: ...
-
-
-class PartitionView(NamedTuple):
-    """Where one owned partition stands; lag is by source topic."""
-
-    lag_records: Mapping[str, int]
-    watermark_ms: int | None
-    snapshot_ms: int | None
-    snapshot_bytes: int | None
-    open_sessions: int
-
-
-class KpiReading(NamedTuple):
-    """A KPI's value in its latest window, with the counts under it; ``value`` is None where there is none."""
-
-    start_ms: int
-    end_ms: int
-    value: float | None
-    successes: float
-    trials: float | None
-
-
-class WindowView(NamedTuple):
-    """The latest closed, merged window of the basic length; ``counters`` are the whole's."""
-
-    start_ms: int
-    end_ms: int
-    counters: Mapping[str, int]
-    missing: tuple[int, ...]
-
-    @property
-    def length_ms(self) -> int:
-        """End minus start."""
-        return self.end_ms - self.start_ms
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One consistent look at the view; nothing in it changes afterwards.
-
-    ``units`` is ``(unit, hurts)`` by KPI, ``totals`` are process totals by name (``records``, ``late``,
-    ``rejected.<reason>`` ...), ``problem`` is None while healthy, ``incidents`` is by id and holds the open ones.
-    """
-
-    worker: str
-    version: str
-    phase: str
-    problem: str | None
-    judging: bool
-    source_partitions: int | None
-    partitions: Mapping[int, PartitionView]
-    totals: Mapping[str, int]
-    window: WindowView | None
-    readings: Mapping[SeriesKey, KpiReading]
-    units: Mapping[str, tuple[str, str]]
-    verdicts: Mapping[SeriesKey, Verdict]
-    incidents: Mapping[str, Incident]
-    recovered: tuple[Incident, ...]
-    incident_kpis: Mapping[tuple[str, str], int]
-    judged_series: Mapping[str, int]
 
 
 class View:
@@ -133,6 +60,10 @@ class View:
         self._engine_counts: dict[int, Mapping[str, int]] = {}
         self._totals: dict[str, int] = {}
         self._judging = False
+        self._catalogue: tuple[KpiLike, ...] = ()
+        self._counters_of: CountersOf | None = None
+        self._kinds: Mapping[str, str] = {}
+        self._unread: dict[tuple[str, int | None, int], WindowLike] = {}
         self._units: dict[str, tuple[str, str]] = {}
         self._window: WindowView | None = None
         self._readings: dict[SeriesKey, KpiReading] = {}
@@ -186,8 +117,8 @@ class View:
         partition
             Number of the source partition.
         counts
-            ``Engine.counts``: totals since this engine object was made. Only their growth is added, and totals
-            that are lower than before are taken as those of a new engine.
+            ``Engine.counts``: totals since this engine object was made. Only their growth is added, and a total
+            that is lower than before is taken as that of a new engine.
         watermark_ms
             Event time up to which the partition is complete, None before the first record.
         lag_records
@@ -233,6 +164,7 @@ class View:
 
     def judge_live(self) -> None:
         """The judge has caught up: KPI series are exported from now on."""
+        self._read_windows()
         self._judging = True
 
     def drop_judge(self) -> None:
@@ -240,25 +172,38 @@ class View:
         self._forget_judgement()
         self._judging = False
 
-    def kpis(self, kpis: Iterable[KpiLike]) -> None:
-        """Take unit and hurting direction of every KPI; once, before the first window."""
-        self._units = {kpi.name: (kpi.unit, kpi.hurts or "none") for kpi in kpis}
-
-    def window(self, window: WindowLike, observations: Iterable[Observation] = ()) -> None:
-        """Take a closed, merged window; cohorts, coarser windows and older ones are ignored.
+    def kpis(
+        self, kpis: Iterable[KpiLike], counters_of: CountersOf | None = None, kinds: Mapping[str, str] | None = None
+    ) -> None:
+        """Take the catalogue, once, before the first window.
 
         Parameters
         ----------
-        window
-            A window of the basic length: its whole gives the funnel. A later revision of the latest replaces it.
-        observations
-            KPIs of any window length that nobody judges; what ``judged`` brings need not be told here.
+        kpis
+            Unit and hurting side of each are exported.
+        counters_of
+            What formulas are evaluated on, from a row and the rows of its window. With it, every KPI is read from
+            every window's rows, in each segment that its formula may be split by; without, only judged KPIs are.
+        kinds
+            Kind of each dimension, as ``Kpi.may_split`` wants it.
         """
-        self._read(observations)
-        whole, latest = window.rows.get(WHOLE), self._window
-        if whole is None or whole.kind != "window":
+        self._catalogue, self._counters_of, self._kinds = tuple(kpis), counters_of, kinds or {}
+        self._units = {kpi.name: (kpi.unit, kpi.hurts or "none") for kpi in self._catalogue}
+
+    def window(self, window: WindowLike) -> None:
+        """Take a closed, merged window or the cohorts of one; only a basic window of the latest end gives the funnel.
+
+        A later revision of a window replaces it. KPIs are read in any window that is long enough for them.
+        """
+        whole = window.rows.get(WHOLE)
+        if whole is None:
             return
-        told = WindowView(window.start_ms, window.end_ms, dict(whole.counters), tuple(window.missing))
+        self._unread[whole.kind, whole.horizon_ms, window.end_ms - window.start_ms] = window
+        if self._judging:
+            self._read_windows()
+        if whole.kind != "window":
+            return
+        told, latest = _window_view(window, whole), self._window
         if latest and (told.length_ms, -told.end_ms) > (latest.length_ms, -latest.end_ms):
             return
         if latest is None or told.end_ms > latest.end_ms:
@@ -317,6 +262,7 @@ class View:
 
     def _forget_judgement(self) -> None:
         self._window = None
+        self._unread = {}
         self._readings, self._verdicts, self._incidents = {}, {}, {}
         self._incident_kpis, self._states, self._recovered = {}, {}, ()
 
@@ -326,19 +272,44 @@ class View:
             key = one.kpi, one.segment
             if key not in readings or readings[key].end_ms <= one.end_ms:
                 value = one.value if one.value is not None and math.isfinite(one.value) else None
-                readings[key] = KpiReading(one.start_ms, one.end_ms, value, one.successes, one.trials)
+                readings[key] = KpiReading(one.start_ms, one.end_ms, value, one.successes, one.trials, one.end_ms)
         latest = max((one.end_ms for one in readings.values()), default=0)
-        self._readings = {key: one for key, one in readings.items() if latest - one.end_ms <= FORGOTTEN_MS}
+        self._readings = {key: one for key, one in readings.items() if latest - one.told_ms <= FORGOTTEN_MS}
+
+    def _read_windows(self) -> None:
+        # Only the latest of each kind: a judge that reads a year of rows must not form a year of figures.
+        if self._counters_of:
+            for window in self._unread.values():
+                kpis = readable(window, self._catalogue)
+                self._read(figures(window, kpis, self._counters_of, self._kinds))
+                self._hush(window, {kpi.name for kpi in kpis})
+            self._unread = {}
+
+    def _hush(self, window: WindowLike, kpis: Collection[str]) -> None:
+        """Zeros for what was told before and has no row in this window."""
+        start_ms, end_ms = window.start_ms, window.end_ms
+        self._readings = {
+            (kpi, segment): one.silent(start_ms, end_ms) if kpi in kpis and one.end_ms < end_ms else one
+            for (kpi, segment), one in self._readings.items()
+        }
 
     def _add_growth(self, partition: int, counts: Mapping[str, int]) -> None:
         before = self._engine_counts.get(partition, {})
-        if any(total < before.get(name, 0) for name, total in counts.items()):
-            before = {}
-        self._engine_counts[partition] = dict(counts)
-        self._add({name: total - before.get(name, 0) for name, total in counts.items()})
+        told = {name: total for name, total in counts.items() if _only_grows(name)}
+        self._engine_counts[partition] = told
+        # A total that is lower than before is that of a new engine.
+        self._add({name: total - (was if (was := before.get(name, 0)) <= total else 0) for name, total in told.items()})
 
     def _add(self, growth: Mapping[str, int]) -> None:
         totals = dict(self._totals)
         for name, more in growth.items():
             totals[name] = totals.get(name, 0) + more
         self._totals = totals
+
+
+def _only_grows(name: str) -> bool:
+    return name in RECORD_COUNTERS or name.startswith(("rejected.", "field_defects."))
+
+
+def _window_view(window: WindowLike, whole: Row) -> WindowView:
+    return WindowView(window.start_ms, window.end_ms, dict(whole.counters), tuple(window.missing))

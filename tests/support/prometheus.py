@@ -14,6 +14,7 @@ import pytest
 
 from detectors.base import Incident, Verdict
 from streams.engine.rows import Row
+from streams.kpis import CATALOGUE, counters_of
 from streams.telemetry import names
 from streams.telemetry.view import View
 
@@ -51,14 +52,6 @@ def until(wanted: Callable[[], T], *, seconds: float = 30) -> T:
     return told
 
 
-class Described(NamedTuple):
-    """A KPI as the view wants it described."""
-
-    name: str
-    unit: str
-    hurts: str | None
-
-
 class Told(NamedTuple):
     """A judgement."""
 
@@ -75,13 +68,9 @@ class Window(NamedTuple):
     missing: tuple[int, ...] = ()
 
 
-KPIS = (
-    Described("conversion_ratio", "ratio", "down"),
-    Described("bounce_ratio", "ratio", "up"),
-    Described("payment_success_ratio", "ratio", "down"),
-    Described("orders", "count", "down"),
-    Described("new_customer_ratio", "ratio", None),
-)
+NAMES = ("conversion_ratio", "bounce_ratio", "payment_success_ratio", "orders", "new_customer_ratio")
+KPIS = tuple(kpi for kpi in CATALOGUE if kpi.name in NAMES)
+KINDS = {"device": "session"}
 COUNTERS = {"sessions": 211, "reached.product": 173, "reached.cart": 61, "implied.cart": 5, "reached.paid": 7}
 
 
@@ -137,7 +126,7 @@ def busy_view() -> View:
     for partition in (0, 1):
         feed(view, partition, 100)
         view.snapshot_saved(partition, moment_ms=now_ms - 3_000, size_bytes=71_303)
-    view.kpis(KPIS)
+    view.kpis(KPIS, counters_of, KINDS)
     end_ms = now_ms - now_ms % 60_000
     view.window(window(end_ms))
     parts = [(), (("device", "ios"),), (("device", "android"),)]

@@ -40,6 +40,15 @@ def test_the_page_is_read_in_the_format_that_is_asked_for(server: tuple[View, Me
     assert body.endswith(b"# EOF\n")
 
 
+def test_a_newer_prometheus_that_takes_names_in_utf8_gets_a_type_it_knows(server: tuple[View, MetricsServer]) -> None:
+    accept = (
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.2"
+    )
+    _, body, headers = get(f"{server[1].url}/metrics", Accept=accept)
+    assert headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert b"\nfunnel_records_total 200.0\n" in body
+
+
 def test_no_series_says_when_it_was_created(server: tuple[View, MetricsServer]) -> None:
     _, running = server
     assert b"_created" not in get(f"{running.url}/metrics", Accept="application/openmetrics-text; version=1.0.0")[1]

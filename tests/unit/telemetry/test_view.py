@@ -1,9 +1,12 @@
 """What the view remembers, forgets and never counts twice."""
 
 import threading
+from typing import Any
 
+from streams.engine.rows import Row, Segment
+from streams.kpis import CATALOGUE, counters_of
 from streams.telemetry.view import View
-from tests.support.prometheus import KPIS, Told, incident, verdict, window
+from tests.support.prometheus import KPIS, Told, Window, incident, verdict, window
 
 
 def told(view: View, partition: int, **counts: int) -> None:
@@ -23,6 +26,13 @@ def test_a_new_engine_for_a_partition_starts_at_zero_and_nothing_is_taken_away()
     told(view, 0, records=10)
     told(view, 0, records=4)
     assert view.snapshot().totals["records"] == 14
+
+
+def test_what_waits_for_its_turn_comes_and_goes_and_changes_no_total() -> None:
+    view = View()
+    for held, records in ((5, 10), (2, 12), (9, 13)):
+        told(view, 0, records=records, held=held, late=1)
+    assert view.snapshot().totals == {"records": 13, "late": 1}
 
 
 def test_a_lost_partition_vanishes_and_its_share_of_the_totals_stays() -> None:
@@ -84,6 +94,78 @@ def test_an_older_verdict_never_replaces_a_newer_one() -> None:
     seen = view.snapshot()
     assert seen.verdicts["conversion_ratio", ()].score == 2.0
     assert seen.readings["conversion_ratio", ()].value == 0.5
+
+
+IOS, PSP = (("device", "ios"),), (("payment_provider", "psp-1"),)
+
+
+def shop_window(end_ms: int, *, ios: bool = True, **told: Any) -> Window:
+    """The whole, a device that may be left out, and a payment provider."""
+    counters = {"sessions": 40, "reached.paid": 3, "orders_placed": 9, "orders_paid": 6}
+    segments = [(), IOS, PSP] if ios else [(), PSP]
+    start_ms = end_ms - told.get("length_ms", 60_000)
+    rows = {segment: Row("window", start_ms, end_ms, segment, None, counters, "f") for segment in segments}
+    return Window(start_ms, end_ms, rows)
+
+
+def judging_view() -> View:
+    view = View()
+    view.kpis(CATALOGUE, counters_of, {"device": "session", "payment_provider": "payment"})
+    view.judge_live()
+    return view
+
+
+def test_every_kpi_is_read_in_each_segment_that_its_formula_may_be_split_by() -> None:
+    view = judging_view()
+    view.window(shop_window(60_000))
+    readings = view.snapshot().readings
+    assert readings["conversion_ratio", IOS].value == 3 / 40
+    assert readings["orders", PSP].value == 6
+    assert readings["payment_overall_ratio", IOS].trials == 9
+    assert ("payment_overall_ratio", PSP) not in readings
+    assert ("conversion_ratio", PSP) not in readings
+
+
+def test_a_kpi_is_read_in_windows_that_are_long_enough_for_it() -> None:
+    view, hour_ms = judging_view(), 3_600_000
+    view.window(shop_window(hour_ms))
+    assert ("cart_abandonment_settled_ratio", ()) not in view.snapshot().readings
+    view.window(shop_window(hour_ms, length_ms=hour_ms - 1))
+    assert ("cart_abandonment_settled_ratio", ()) not in view.snapshot().readings
+    view.window(shop_window(hour_ms, length_ms=hour_ms))
+    assert ("cart_abandonment_settled_ratio", ()) in view.snapshot().readings
+
+
+def test_a_segment_without_a_row_has_a_volume_of_zero_and_no_ratio_and_is_forgotten_later() -> None:
+    view, day_ms = judging_view(), 86_400_000
+    view.window(shop_window(60_000))
+    view.window(shop_window(120_000, ios=False))
+    readings = view.snapshot().readings
+    assert (readings["sessions", IOS].value, readings["sessions", IOS].end_ms) == (0.0, 120_000)
+    assert (readings["conversion_ratio", IOS].value, readings["conversion_ratio", IOS].trials) == (None, 0)
+    assert readings["sessions", ()].value == 40
+    view.window(shop_window(60_000 + 2 * day_ms, ios=False))
+    assert ("sessions", IOS) in view.snapshot().readings
+    view.window(shop_window(120_000 + 2 * day_ms, ios=False))
+    assert ("sessions", IOS) not in view.snapshot().readings
+
+
+def test_a_judge_that_reads_its_past_forms_the_figures_of_the_latest_window_only() -> None:
+    formed: list[int] = []
+
+    def counting(row: Row, rows: dict[Segment, Row]) -> dict[str, float]:
+        formed.append(row.end_ms)
+        return counters_of(row, rows)
+
+    view = View()
+    view.kpis(CATALOGUE, counting)
+    view.judge_rebuilding()
+    for end_ms in (60_000, 120_000, 180_000):
+        view.window(window(end_ms))
+    assert not formed
+    view.judge_live()
+    assert formed == [180_000]
+    assert view.snapshot().readings["sessions", ()].value == 211
 
 
 def test_a_segment_that_has_not_been_told_for_two_days_is_forgotten_and_not_a_moment_earlier() -> None:
