@@ -141,7 +141,7 @@ class Kpi:
     delay_ms
         How long after the cause the counters move: subtracted when the onset of an incident is told.
     min_window_ms
-        Shortest window in which the figure means something.
+        Shortest window in which the figure means something; 0 where any does, seconds too.
     scale
         Multiplies the value (not the counts): seconds from milliseconds, major from minor units.
     horizon_ms
@@ -164,7 +164,7 @@ class Kpi:
     unit: str = "count"
     hurts: Hurts | None = None
     delay_ms: int = 0
-    min_window_ms: int = MINUTE_MS
+    min_window_ms: int = 0
     scale: float = 1.0
     word: str = ""
     help: str = ""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from streams.durations import parse_duration
-from streams.engine.spec import MINUTE_MS, EngineSpec
+from streams.engine.spec import EngineSpec
 from streams.errors import ConfigError
 from streams.kpi import Kpi, counter_kinds, horizon_label, known_counters
 
@@ -48,7 +48,7 @@ def kpi_from_table(table: Mapping[str, Any], spec: EngineSpec) -> Kpi:
         unit=table.get("unit") or ("ratio" if denominator else "count"),
         hurts=_HURTS[hurts],
         delay_ms=_duration(table.get("delay", 0), f"{where}.delay"),
-        min_window_ms=_duration(table.get("min_window", MINUTE_MS), f"{where}.min_window"),
+        min_window_ms=_duration(table.get("min_window", 0), f"{where}.min_window"),
         help=table.get("help", ""),
         horizon_ms=_horizon((*numerator, *(denominator or ())), where, spec),
     )
