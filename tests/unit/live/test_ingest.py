@@ -1,0 +1,210 @@
+"""How two sources of a partition are aligned: by what the broker answered, never by luck."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+from faust.types import TP
+
+from streams.engine.engine import Engine
+from streams.engine.spec import EngineSpec, SourceSpec
+from streams.live.ingest import HIGH_RECORDS, Ingest
+from streams.live.settings import LiveSettings
+from streams.live.transport import Standing
+from streams.telemetry.view import View
+
+NOW_MS = 1_772_366_400_000
+SPEC = EngineSpec(sources=(SourceSpec("clicks"), SourceSpec("orders")))
+
+
+class Broker:
+    """A reader whose answers the test sets."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Standing] = {}
+        self.paused: set[TP] = set()
+
+    def standing(self, tp: TP) -> Standing | None:
+        return self.answers.get(tp.topic)
+
+    def pause_partitions(self, tps: Any) -> None:
+        self.paused |= set(tps)
+
+    def resume_partitions(self, tps: Any) -> None:
+        self.paused -= set(tps)
+
+
+class Shelf:
+    """An outbox that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.put_there: list[tuple[Any, ...]] = []
+
+    def put(self, *letter: Any) -> None:
+        self.put_there.append(letter)
+
+
+class Case:
+    """One partition with two sources, a broker, and clocks that stand where they are put."""
+
+    def __init__(self, spec: EngineSpec = SPEC) -> None:
+        self.broker, self.shelf, self.view = Broker(), Shelf(), View()
+        self.seconds = 0.0
+        self.engine = Engine(spec, 0)
+        self.ingest = Ingest(
+            LiveSettings(engine=spec),
+            self.shelf,  # type: ignore[arg-type]
+            self.view,
+            now_ms=lambda: NOW_MS + 10_000 + int(self.seconds * 1_000),
+            monotonic=lambda: self.seconds,
+        )
+        self.ingest.reader = self.broker
+        self.ingest.open({0: self.engine}, {0: {"clicks": 0, "orders": 0}}, 4)
+
+    def answer(self, topic: str, position: int, end: int, at_ms: int) -> None:
+        self.broker.answers[topic] = Standing(position, end, NOW_MS + at_ms)
+
+    def take(self, topic: str, *offsets: int, value: bytes | None = None) -> None:
+        self.ingest.take(topic, 0, [record(offset, value) for offset in offsets])
+
+    @property
+    def absorbed(self) -> dict[str, int]:
+        return self.engine.next_offsets
+
+
+def record(offset: int, value: bytes | None = None, key: bytes = b"s-1") -> Any:
+    moment = NOW_MS + offset
+    event = {"event_type": "page_view", "event_time": moment, "session_id": "s-1", "event_id": f"e-{offset}"}
+    return SimpleNamespace(offset=offset, timestamp=moment, key=key, value=value or orjson.dumps(event))
+
+
+def test_records_wait_for_a_source_that_has_not_answered() -> None:
+    case = Case()
+    case.answer("clicks", 2, 2, 100)
+    case.take("clicks", 0, 1)
+    assert case.absorbed == {}
+
+
+def test_an_answer_of_the_same_moment_does_not_pass_records_and_a_later_one_does() -> None:
+    case = Case()
+    case.answer("clicks", 2, 2, 100)
+    case.answer("orders", 0, 0, 100)
+    case.take("clicks", 0, 1)
+    assert case.absorbed == {}
+    case.answer("orders", 0, 0, 101)
+    case.ingest.tick()
+    assert case.absorbed == {"clicks": 2}
+
+
+def test_records_wait_for_a_source_that_is_behind_until_its_records_come() -> None:
+    case = Case()
+    case.answer("clicks", 2, 2, 100)
+    case.answer("orders", 0, 3, 200)
+    case.take("clicks", 0, 1)
+    case.ingest.tick()
+    assert case.absorbed == {}
+    case.answer("orders", 3, 3, 300)
+    case.answer("clicks", 2, 2, 301)
+    case.take("orders", 0, 1, 2)
+    case.ingest.tick()
+    case.answer("orders", 3, 3, 302)
+    case.ingest.tick()
+    assert case.absorbed == {"clicks": 2, "orders": 3}
+
+
+def test_an_end_without_a_record_is_reached_after_half_a_second() -> None:
+    case = Case()
+    case.answer("clicks", 1, 1, 100)
+    case.answer("orders", 5, 5, 200)  # five markers of transactions and no record
+    case.take("clicks", 0)
+    assert case.absorbed == {}
+    case.seconds = 0.4
+    case.ingest.tick()
+    assert case.absorbed == {}
+    case.seconds = 0.6
+    case.ingest.tick()
+    assert case.absorbed == {"clicks": 1}
+
+
+def test_a_clock_that_was_set_back_does_not_hold_records() -> None:
+    case = Case()
+    case.answer("clicks", 1, 1, 999_999)
+    case.answer("orders", 0, 0, 100)
+    case.take("clicks", 0)
+    case.ingest.tick()
+    assert case.absorbed == {"clicks": 1}
+
+
+def test_a_source_that_runs_ahead_is_paused_and_resumed() -> None:
+    case = Case()
+    case.answer("clicks", HIGH_RECORDS + 1, HIGH_RECORDS + 1, 100)
+    case.answer("orders", 0, 1, 100)
+    case.take("clicks", *range(HIGH_RECORDS))
+    assert not case.broker.paused
+    case.take("clicks", HIGH_RECORDS)
+    assert case.broker.paused == {TP("clicks", 0)}
+    case.answer("orders", 1, 1, 200)
+    case.take("orders", 0)
+    case.answer("orders", 1, 1, 201)
+    case.ingest.tick()
+    assert not case.broker.paused
+
+
+def test_append_times_ahead_of_the_clock_are_bounded_by_it() -> None:
+    case = Case(EngineSpec(sources=(SourceSpec("clicks"),)))
+    ahead = record(0)
+    ahead.timestamp = NOW_MS + 3_600_000
+    ahead.value = orjson.dumps({"event_type": "page_view", "event_time": NOW_MS + 20_000, "session_id": "s"})
+    case.broker.answers = {"clicks": Standing(1, 1, NOW_MS)}
+    case.ingest.open({0: case.engine}, {0: {"clicks": 0}}, 4)
+    case.ingest.take("clicks", 0, [ahead])
+    assert case.engine.counts["clamped"] == 1
+    assert case.engine.stream_ms == NOW_MS + 10_000
+
+
+def test_stream_time_follows_the_clock_only_when_all_is_caught_up_and_quiet() -> None:
+    case = Case()
+    case.answer("clicks", 1, 1, 100)
+    case.answer("orders", 0, 0, 200)
+    case.take("clicks", 0)
+    assert case.absorbed == {"clicks": 1}
+    case.seconds = 29.9
+    case.ingest.tick()
+    assert case.engine.stream_ms == NOW_MS
+    case.answer("orders", 0, 1, 300)
+    case.seconds = 30.0
+    case.ingest.tick()
+    assert case.engine.stream_ms == NOW_MS
+    case.answer("orders", 1, 1, 400)
+    case.take("orders", 0)
+    case.answer("clicks", 1, 1, 401)
+    case.seconds = 60.0
+    case.ingest.tick()
+    assert case.engine.stream_ms == NOW_MS + 10_000 + 60_000 - 30_000
+
+
+def test_rejects_go_to_the_dead_letters_with_their_coordinates_and_never_stall() -> None:
+    case = Case()
+    case.answer("clicks", 3, 3, 100)
+    case.answer("orders", 0, 0, 200)
+    case.take("clicks", 0)
+    case.take("clicks", 1, value=b"{{{")
+    case.take("clicks", 2)
+    assert case.absorbed == {"clicks": 3}
+    letters = [letter for letter in case.shelf.put_there if letter[1] == "funnelwatch.dead-letter"]
+    assert [letter[2] for letter in letters] == [b"clicks|0|1"]
+    assert case.view.snapshot().totals["dead_letters"] == 1
+
+
+def test_records_of_a_partition_that_is_not_owned_are_passed_over() -> None:
+    case = Case()
+    case.ingest.close()
+    case.take("clicks", 0)
+    assert case.absorbed == {}
+
+
+def test_keys_of_another_partition_are_counted() -> None:
+    case = Case()
+    case.answer("clicks", 8, 8, 100)
+    case.ingest.take("clicks", 0, [record(offset, key=f"k-{offset}".encode()) for offset in range(8)])
+    assert 0 < case.view.snapshot().totals["miskeyed"] <= 8
