@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from streams.engine.rows import WHOLE, Segment
 from streams.engine.spec import EngineSpec
-from tests.support.reference.arrival import Arrivals, arrival_order, receive
+from tests.support.reference.arrival import Arrivals, Idle, arrival_order, receive
 from tests.support.reference.decoding import SourceRecord
 from tests.support.reference.shop import Shop
 
-__all__ = ["ReferenceRow", "SourceRecord", "arrival_order", "read_lines", "reference_rows"]
+__all__ = ["Idle", "ReferenceRow", "SourceRecord", "arrival_order", "read_lines", "reference_rows"]
 
 
 class ReferenceRow(NamedTuple):
@@ -55,7 +55,7 @@ def read_lines(path: Path) -> list[SourceRecord]:
     return [SourceRecord("file", n, None, None, line) for n, line in enumerate(lines) if line.strip()]
 
 
-def reference_rows(records: Iterable[SourceRecord], spec: EngineSpec) -> list[ReferenceRow]:
+def reference_rows(records: Iterable[SourceRecord | Idle], spec: EngineSpec) -> list[ReferenceRow]:
     """The final rows of one partition whose records arrive in the given order (see ``arrival_order``)."""
     arrivals = receive(records, spec)
     shop = Shop(spec)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from streams.engine.spec import EngineSpec
 from tests.support.reference.decoding import NativeEvent, RejectionError, SourceRecord, read_native
 
-__all__ = ["Arrival", "Arrivals", "arrival_order", "receive"]
+__all__ = ["Arrival", "Arrivals", "Idle", "arrival_order", "receive"]
+
+
+class Idle(NamedTuple):
+    """All sources are quiet: stream time moves to ``stream_ms`` without a record."""
+
+    stream_ms: int
 
 
 @dataclass
@@ -45,11 +52,15 @@ def arrival_order(logs: Iterable[Sequence[SourceRecord]]) -> list[SourceRecord]:
     return [record for *_, record in sorted(keyed, key=lambda entry: entry[:3])]
 
 
-def receive(records: Iterable[SourceRecord], spec: EngineSpec) -> Arrivals:
+def receive(records: Iterable[SourceRecord | Idle], spec: EngineSpec) -> Arrivals:
     """Takes the records in the order given; nothing here looks ahead."""
     told = Arrivals()
     before_any: list[str] = []
     for record in records:
+        if isinstance(record, Idle):
+            if told.stream_ms is not None:
+                told.stream_ms = max(told.stream_ms, record.stream_ms)
+            continue
         counters: list[str] = []
         try:
             event = read_native(record, spec)

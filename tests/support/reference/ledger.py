@@ -28,6 +28,10 @@ class Ledger:
     def start_of(self, moment: int) -> int:
         return moment - moment % self.spec.window_ms
 
+    def meet(self, values: Mapping[str, str | None]) -> None:
+        """A record has come to these values: those that are new take their places."""
+        self._segments(values)
+
     def count_whole(self, moment: int, counter: str) -> None:
         self.windows[self.start_of(moment), WHOLE][counter] += 1
 

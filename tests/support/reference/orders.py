@@ -29,6 +29,7 @@ class Orders:
         payment = self._payment(event, event_ms)
         order = self._order(event, event_ms)
         values = self._values(event, session_values, order)
+        self.ledger.meet(values)
         repeats = kind in PAID and ("paid" in order.counted or payment.paid)
         if kind.startswith("order_") or event.order_id is not None:
             self._count_order(event, event_ms, order, values, in_session)

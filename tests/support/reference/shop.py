@@ -68,10 +68,11 @@ class Shop:
             self._open_or_extend(event, event_ms, position)
         session = self.sessions.get(event.key)
         values = self._session_values(event, session)
+        self.ledger.meet(values)
         joined = session
         if not of_shopper_or_outcome or (session and arrival.late and session.opened_ms > event_ms):
             joined = None
-        self._count_event(event, event_ms, values, session)
+        self._count_event(event, event_ms, values, joined)
         if joined is not None:
             self._count_in_session(joined, event, event_ms, values)
         paid_moment = self.orders.apply(event, event_ms, values, session is not None)
@@ -99,8 +100,6 @@ class Shop:
         for name in self.spec.session_dimensions:
             if name in event.values:
                 session.values.setdefault(name, event.values[name])
-        if session.visitor is None:
-            session.visitor = event.visitor
         if opening:
             session.cohort_values = {name: session.values.get(name) for name in self.spec.session_dimensions}
             self.ledger.count(event_ms, "sessions", 1, session.cohort_values)
@@ -113,7 +112,7 @@ class Shop:
         return {name: known.get(name, event.values.get(name)) for name in self.spec.session_dimensions}
 
     def _count_event(
-        self, event: NativeEvent, event_ms: int, values: dict[str, str | None], session: Session | None
+        self, event: NativeEvent, event_ms: int, values: dict[str, str | None], joined: Session | None
     ) -> None:
         kind, ledger = event.event_type, self.ledger
         if kind in self.spec.page_view_events:
@@ -128,7 +127,9 @@ class Shop:
         elif kind == "remove_from_cart":
             ledger.count(event_ms, "cart_removes", 1, values)
         if kind in SHOPPER:
-            visitor = event.visitor or (session.visitor if session else None) or event.key
+            if joined is not None and joined.visitor is None:
+                joined.visitor = event.visitor
+            visitor = event.visitor or (joined.visitor if joined else None) or event.key
             ledger.see_visitor(event_ms, visitor, values)
 
     def _count_in_session(

@@ -1,0 +1,56 @@
+"""The engine agrees with the reference, cell by cell, on streams made to break it."""
+
+from __future__ import annotations
+
+import os
+from random import Random
+
+import pytest
+
+from tests.invariants.driving import cells_of, differences, reference_cells, run_with_silences, unequal_cells
+from tests.invariants.shrinking import shrunk, tell
+from tests.support.strategies import Scenario, adversarial_scenario
+
+SEEDS = 240
+CHUNK = 20
+HUNT = int(os.environ.get("FUNNELWATCH_HUNT", "0"))
+"""How many more streams than usual; from ``FUNNELWATCH_HUNT_FROM`` on."""
+HUNT_FROM = int(os.environ.get("FUNNELWATCH_HUNT_FROM", "10000"))
+
+
+def check(seed: int, size: int) -> None:
+    rng = Random(seed)
+    scenario = adversarial_scenario(rng, size=size)
+    cut = Random(seed) if seed % 2 else None
+    if not differences(scenario, cut):
+        return
+    small = shrunk(scenario, disagree)
+    found = differences(small) or differences(scenario, cut)
+    pytest.fail(f"seed {seed}, size {size}:\n{tell(small)}\n" + "\n".join(found[:20]))
+
+
+def disagree(scenario: Scenario) -> bool:
+    return bool(differences(scenario))
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_engine_and_reference_agree_in_every_cell(first: int) -> None:
+    for seed in range(first, first + CHUNK):
+        check(seed, size=40 + 20 * (seed % 8))
+
+
+@pytest.mark.parametrize("first", range(0, 60, CHUNK))
+def test_engine_and_reference_agree_when_silence_moves_stream_time(first: int) -> None:
+    for seed in range(first, first + CHUNK):
+        scenario = adversarial_scenario(Random(seed), size=80)
+        told, arrivals = run_with_silences(scenario, Random(seed))
+        found = unequal_cells(reference_cells(scenario, arrivals), cells_of(told.rows))
+        assert not found, f"seed {seed}:\n" + "\n".join(found[:20])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@pytest.mark.skipif(not HUNT, reason="set FUNNELWATCH_HUNT to the number of streams")
+def test_engine_and_reference_agree_on_as_many_streams_as_one_asks_for() -> None:
+    for seed in range(HUNT_FROM, HUNT_FROM + HUNT):
+        check(seed, size=Random(seed).choice([15, 40, 120, 300]))
