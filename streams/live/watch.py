@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from detectors.base import Incident
 from streams.anomalies import encode_incident
 from streams.engine.rows import WHOLE, decode_row, encode_row, row_key
 from streams.errors import InputError
+from streams.kpis import counters_of
 from streams.live.logs import get_logger
 from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
@@ -45,6 +47,9 @@ class Watch:
 
     def __init__(self, settings: LiveSettings, outbox: Outbox, view: View, *, now_ms: Callable[[], int]) -> None:
         self._settings, self._outbox, self._view, self._now_ms = settings, outbox, view, now_ms
+        judged = settings.monitor
+        counted = partial(counters_of, paid_channels=judged.paid_channels)
+        view.kpis(judged.kpis, counted, dict(judged.dimension_kinds))
         self._merger: Merger | None = None
         self._monitor = Monitor(settings.monitor)
         self._heard_ms = 0
@@ -139,8 +144,7 @@ class Watch:
     def _judge(self, windows: Sequence[MergedWindow]) -> None:
         for window in windows:
             judgement = self._monitor.observe(window)
-            if window.kind == "window":
-                self._view.window(window)
+            self._view.window(window)
             self._view.judged(judgement)
             if self._live or self._heard_ms >= self._live_from_ms:
                 self._publish(window, judgement)
