@@ -132,6 +132,7 @@ def _start(binary: Path, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
 
 
 def die_with_parent() -> Callable[[], None] | None:
+    """For ``Popen(preexec_fn=...)``: the child is killed when the thread that starts it dies (Linux only)."""
     """A ``preexec_fn`` that ends the child when the thread that started it ends; None where that is not possible."""
     if not sys.platform.startswith("linux"):
         return None

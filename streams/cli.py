@@ -49,7 +49,7 @@ def run(
     ] = False,
 ) -> None:
     """Run one worker: count, judge and export until SIGTERM or Ctrl-C."""
-    from streams.live import run_worker
+    from streams.live.worker import run_worker
     from streams.live.configured import live_settings
 
     settings = live_settings(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from streams.durations import format_duration
 from streams.errors import InputError
 from streams.simulate import FunnelSpec, ShopSpec
 
@@ -46,7 +47,7 @@ class DemoOptions:
     broker_port: int = 0
     metrics_port: int = 0
     seed: int = 1
-    sessions_per_minute: float = 600.0
+    sessions_per_minute: float = 500.0
     directory: Path = field(default=Path(".funnelwatch/demo"))
 
     def __post_init__(self) -> None:
@@ -69,7 +70,8 @@ class DemoOptions:
 class Pace:
     """Durations of the run; windows are short, so that a minute is enough to see an outage come and be told."""
 
-    history_ms: int = 150 * MINUTE_MS
+    history_ms: int = 60 * MINUTE_MS
+    warm_up_ms: int = 45 * MINUTE_MS
     calm_ms: int = 60 * SECOND_MS
     outage_ms: int = 180 * SECOND_MS
     window_ms: int = 10 * SECOND_MS
@@ -130,10 +132,13 @@ snapshots = "{kept}.snapshots"
 partitions = 2
 
 [time]
-window = "{pace.window_ms}ms"
-grace = "{pace.grace_ms}ms"
-max_out_of_orderness = "{pace.disorder_ms}ms"
-merge_wait = "{pace.merge_wait_ms}ms"
+window = "{format_duration(pace.window_ms)}"
+grace = "{format_duration(pace.grace_ms)}"
+max_out_of_orderness = "{format_duration(pace.disorder_ms)}"
+merge_wait = "{format_duration(pace.merge_wait_ms)}"
+
+[detection]
+warm_up = "{format_duration(pace.warm_up_ms)}"
 
 [metrics]
 port = {metrics_port}
