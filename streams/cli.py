@@ -49,8 +49,8 @@ def run(
     ] = False,
 ) -> None:
     """Run one worker: count, judge and export until SIGTERM or Ctrl-C."""
-    from streams.live.worker import run_worker
     from streams.live.configured import live_settings
+    from streams.live.worker import run_worker
 
     settings = live_settings(
         load_config(config), bootstrap=bootstrap, metrics_host=metrics_host, metrics_port=metrics_port, rebuild=rebuild
