@@ -47,22 +47,27 @@ def rows_of(window: MergedWindow) -> dict[RowKey, Mapping[str, int]]:
 async def told_rows(
     client_args: Mapping[str, Any], topic: str, partitions: Sequence[int], *, keep_ms: int
 ) -> AsyncIterator[MergedWindow]:
-    """Merged windows of the live run, each once and final but for what came later than ``keep_ms``, in order."""
+    """Windows of the live run: each as it was judged (``judge``), and again when nothing could change it any more."""
     if not topic or topic not in await describe_topics(client_args, [topic]):
         return
     merger = Merger(partitions, keep_ms=keep_ms, keep_settled=True)
+    now_ms = 0
     async for _, records in read_topic(client_args, topic, [0]):
         for record in records:
+            now_ms = max(now_ms, record.timestamp)
             if record.value is not None:
-                merger.push(decode_row(record.value), record.timestamp)
-        merger.ready(records[-1].timestamp)
-        for window in merger.settled():
+                merger.push(decode_row(record.value), now_ms)
+        for window in _told(merger, now_ms):
             yield window
     for partition in merger.partitions:
         merger.close(partition)
-    merger.ready(0)
-    for window in merger.settled():
+    for window in _told(merger, now_ms):
         yield window
+
+
+def _told(merger: Merger, now_ms: int) -> list[MergedWindow]:
+    judged = [window for window in merger.ready(now_ms) if window.judge]
+    return judged + merger.settled()
 
 
 async def what_fired(

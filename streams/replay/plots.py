@@ -169,9 +169,10 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _ceiling(points: Sequence[Point], unit: str) -> float:
     """A round number above what is to be seen; a band that is far wider than the values is cut."""
-    values = sorted(point.value for point in points if point.value is not None)
-    expected = sorted(point.expected for point in points if point.expected is not None)
-    uppers = sorted(point.upper for point in points if point.upper is not None)
+    values, expected, uppers = (
+        sorted(told for point in points if (told := getattr(point, name)) is not None and math.isfinite(told))
+        for name in ("value", "expected", "upper")
+    )
     highest = values[-1] if values else 0.0
     for told in (expected, uppers):
         if told:

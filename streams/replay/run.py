@@ -26,7 +26,7 @@ from streams.replay.review import Accounting, Replayed, Review
 from streams.replay.source_file import file_sources, in_step
 from streams.replay.source_topic import Caught, TopicRange, partition_count
 
-__all__ = ["needed_ms", "replay_file", "replay_topics"]
+__all__ = ["changing_ms", "needed_ms", "replay_file", "replay_topics"]
 
 PACED_RECORDS = 50
 
@@ -61,8 +61,9 @@ def replay_file(paths: Path | str | Sequence[Path | str], options: ReplayOptions
 def replay_topics(options: ReplayOptions) -> Replayed:
     """Replay a time range of the source topics; nothing is written to any topic, no group is joined.
 
-    It is read from ``needed_ms`` before the range, as far as the log goes back, to the moment at which the range's
-    last window closes. What the live run counted before the range teaches the detectors what to expect.
+    It is read from ``needed_ms`` before the range to ``changing_ms`` behind it, as far as the log goes: so its rows are
+    those of the live run, corrections and cohorts included. What the live run counted before the range teaches the
+    detectors what to expect.
 
     Raises
     ------
@@ -79,13 +80,18 @@ def needed_ms(spec: EngineSpec) -> int:
     return spec.session_gap_ms + max(spec.conversion_window_ms, spec.order_memory_ms)
 
 
+def changing_ms(spec: EngineSpec) -> int:
+    """How long behind a window's end a record can still close or correct it, or a cohort that was opened in it."""
+    longest = max((spec.max_lateness_ms, *spec.cohort_horizons_ms))
+    return longest + spec.grace_ms + spec.max_out_of_orderness_ms
+
+
 async def _replay_topics(options: ReplayOptions) -> Replayed:
     spec = options.engine
     topics = [source.topic for source in spec.sources]
     partitions = list(range(await partition_count(options.client_args, topics)))
-    closing_ms = spec.grace_ms + spec.max_out_of_orderness_ms
     since = None if options.since_ms is None else max(0, options.since_ms - needed_ms(spec))
-    until = None if options.until_ms is None else options.until_ms + closing_ms
+    until = None if options.until_ms is None else options.until_ms + changing_ms(spec)
     source = TopicRange(options.client_args, topics, since, until)
     with _Run(options, spec, partitions) as run:
         await run.learn(partitions)
@@ -132,6 +138,8 @@ class _Run:
             options.monitor.paid_channels,
             compare=bool(options.kpi_topic),
         )
+        if options.until_ms is not None:
+            self.judged_until_ms = options.until_ms
         self.driver = Driver(self.spec, self.partitions, self._judge, self.review)
         self._began = time.monotonic()
         self._paced: tuple[float, int] | None = None
@@ -200,13 +208,13 @@ class _Run:
         self._progress.update(self._task, description="learning")
         windows = told_rows(options.client_args, options.kpi_topic, partitions, keep_ms=keep_ms(self.spec))
         async for window in windows:
-            if options.since_ms is not None and window.end_ms <= options.since_ms:
-                if window.kind == "window":
-                    self.monitor.observe(window._replace(judge=True))
-                    self.learned_windows += 1
-                    self.learned_until_ms = window.end_ms
-            elif self.review.wanted(window):
-                self.past.rows.update(rows_of(window))
+            if not window.judge:
+                if self.review.wanted(window):
+                    self.past.rows.update(rows_of(window))
+            elif window.kind == "window" and options.since_ms is not None and window.end_ms <= options.since_ms:
+                self.monitor.observe(window)
+                self.learned_windows += 1
+                self.learned_until_ms = window.end_ms
         self._progress.update(self._task, description="replaying")
 
     def end_of_file(self) -> None:
@@ -214,8 +222,9 @@ class _Run:
         stream_ms = self.driver.stream_ms
         if stream_ms is not None:
             window_ms = self.spec.window_ms
-            self.judged_until_ms = stream_ms - stream_ms % window_ms
-            self.review.cut(self.judged_until_ms, window_ms)
+            whole_ms = stream_ms - stream_ms % window_ms
+            self.judged_until_ms = min(self.judged_until_ms, whole_ms)
+            self.review.cut(whole_ms, window_ms)
         self.driver.finish(0)
 
     def end(self, until_ms: int | None) -> None:
@@ -269,7 +278,7 @@ class _Run:
         return replayed
 
     def _judge(self, window: MergedWindow) -> Judgement:
-        # What the live run told of the windows before was learnt already, those behind the end are cut off.
+        # What the live run told of the windows before was learnt already; those behind the end are not asked for.
         judge = self.learned_until_ms < window.end_ms <= self.judged_until_ms
         return self.monitor.observe(window) if judge else Judgement()
 

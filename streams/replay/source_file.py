@@ -52,11 +52,14 @@ class FileSource:
         self.total_bytes: int | None = None
         """Size of the file, compressed; None for standard input."""
         self._raw: IO[bytes] | None = None
+        self._read_bytes = 0
 
     @property
     def read_bytes(self) -> int:
         """How far the file has been read, in bytes of ``total_bytes``."""
-        return self._raw.tell() if self._raw is not None and self._raw.seekable() else 0
+        if self._raw is not None and not self._raw.closed and self._raw.seekable():
+            self._read_bytes = self._raw.tell()
+        return self._read_bytes
 
     def batches(self) -> Iterator[Batch]:
         """The records, some thousands at a time."""
@@ -64,6 +67,7 @@ class FileSource:
             with self._open() as raw:
                 self._raw = raw
                 yield from self._batches(_unpacked(raw))
+                self._read_bytes = self.total_bytes or 0
         except (OSError, EOFError, zstandard.ZstdError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise InputError(
