@@ -32,7 +32,7 @@ class Series:
     """What is watched: a KPI in a segment.
 
     ``rank`` orders causes: of KPIs that fall together the lowest is told. ``weight`` divides the counts, so that
-    sums of money or seconds become numbers of events.
+    sums of money or seconds become numbers of events. One that is not ``paging`` only lends its evidence to others.
     """
 
     kpi: str
@@ -43,6 +43,7 @@ class Series:
     binomial: bool = False
     delay_ms: int = 0
     rank: int = 0
+    paging: bool = True
     weight: float = 1.0
     scale: float = 1.0
 
@@ -103,6 +104,7 @@ class Bank:
         self.policies: list[Policy] = []
         self.index: dict[tuple[str, SegmentKey], int] = {}
         self.losses: dict[int, Loss] = {}
+        self.paging: NDArray[np.bool_] = np.zeros(0, dtype=bool)
         self._segment_prior = segment_basis(basis)
         self._masked_for: dict[int, int] = {}
 
@@ -113,21 +115,26 @@ class Bank:
         number = self.scan.add(spec, self._segment_prior if series.segment else None, step - 1)
         self.series.append(series)
         self.policies.append(Policy(self.policy))
+        self.paging = np.append(self.paging, series.paging)
         self.index[series.kpi, series.segment] = number
         return number
 
-    def judge(self, step: int, count: Floats, upstream: Floats, seen: NDArray[np.bool_], border: Floats) -> Judged:
-        """Look at a window and move the alerts on; nothing is learnt from it yet."""
+    def look(
+        self, step: int, count: Floats, upstream: Floats, seen: NDArray[np.bool_], border: Floats
+    ) -> tuple[Look, Reading]:
+        """What a window shows beside the border of each series; changes nothing."""
         look = self.scan.look(step, count, upstream, seen)
-        reading = read(self.scan, look, border)
+        return look, read(self.scan, look, border)
+
+    def stand(self, look: Look, reading: Reading) -> Judged:
+        """Move the alerts on; nothing is learnt yet."""
         standings = [CALM] * len(self.series)
-        ready = self.warm(step) & seen
-        for number in np.flatnonzero(ready):
-            i = int(number)
-            score, policy = float(reading.score[i]), self.policies[i]
-            if policy.quiet and score < self.policy.suspect:
-                continue
-            standings[i] = self._stand(i, look, reading, score)
+        ready = self.warm(look.step) & look.seen & self.paging
+        for number in np.flatnonzero(ready & (reading.score >= self.policy.suspect)):
+            standings[int(number)] = self._stand(int(number), look, reading, float(reading.score[number]))
+        for i, policy in enumerate(self.policies):
+            if not policy.quiet and reading.score[i] < self.policy.suspect and ready[i]:
+                standings[i] = self._stand(i, look, reading, float(reading.score[i]))
         for i in self.losses:
             if not ready[i]:
                 standings[i] = Standing("alert", True, self.policies[i].since_ms)
@@ -172,6 +179,7 @@ class Bank:
             loss.observed += float(look.counts[i])
             loss.exposure += float(look.exposure[i])
             loss.windows += 1
+            loss.ratio = self._size(i, loss.observed, loss.expected)
             loss.score = max(loss.score, score)
         if standing.ended or standing.broke:
             self.scan.restart(i, step)
@@ -190,11 +198,9 @@ class Bank:
 
     def _open(self, i: int, look: Look, reading: Reading, score: float) -> Loss:
         observed, expected = float(reading.observed[i]), float(reading.expected[i])
-        ratio = (observed + 0.5) / (expected + 0.5)
-        down = self.scan.specs[i].hurts < 0
         best = int(reading.best[i])
         return Loss(
-            ratio=min(max(ratio, 0.02), 0.85) if down else max(ratio, 1.2),
+            ratio=self._size(i, observed, expected),
             level=float(look.level[i]),
             expected=expected,
             observed=observed,
@@ -204,6 +210,11 @@ class Bank:
             score=score,
             windows=look.step - int(reading.since[i]),
         )
+
+    def _size(self, i: int, observed: float, expected: float) -> float:
+        """Observed over expected, kept away from one: recovery is told from it."""
+        ratio = (observed + 0.5) / (expected + 0.5)
+        return min(max(ratio, 0.02), 0.85) if self.scan.specs[i].hurts < 0 else max(ratio, 1.2)
 
     def _calm(self, i: int, look: Look) -> float:
         """Log likelihood of "as before" over "as at the onset", for this window alone."""

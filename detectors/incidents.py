@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -15,6 +15,9 @@ from detectors.base import Incident, SegmentKey, VerdictKind
 __all__ = ["Alert", "IncidentBook", "sentence"]
 
 KIND_ORDER: tuple[VerdictKind, ...] = ("silence", "tracking", "bots", "stop", "drop", "rise", "drift")
+MOSTLY = 0.7
+"""Share of a change from which a segment is named in the sentence."""
+
 MEMORY_MS = 24 * 3_600_000
 """How long a recovered incident can take in what its delayed KPIs tell later."""
 
@@ -102,8 +105,13 @@ class IncidentBook:
             story.members[alert.kpi, alert.segment] = alert
             story.ended_ms = None if alert.active else story.ended_ms
             changed.setdefault(story.id, "ongoing")
+        standing = {(one.kpi, one.segment) for one in alerts if one.active}
         told = []
         for story in self._stories:
+            gone = [key for key, one in story.members.items() if one.active and key not in standing]
+            if gone:
+                story.members.update({key: replace(story.members[key], active=False) for key in gone})
+                changed.setdefault(story.id, "ongoing")
             if story.id not in changed:
                 continue
             if story.ended_ms is None and not any(one.active for one in story.members.values()):
@@ -118,7 +126,7 @@ class IncidentBook:
     def _find(self, alert: Alert, end_ms: int) -> _Story | None:
         key = (alert.kpi, alert.segment)
         for story in self._stories:
-            if story.ended_ms is None and key in story.members and (story.members[key].active or not alert.active):
+            if story.ended_ms is None and key in story.members and story.members[key].active:
                 return story
         if not alert.active:
             return None
@@ -173,9 +181,12 @@ def sentence(alert: Alert, onset_ms: int, zone: ZoneInfo, lost: tuple[float, flo
         "bots": "bots dilute the rates: ",
         "drift": "lasting change taken as the new normal: ",
     }.get(alert.kind, "")
-    change = f" {figure(alert.expected, alert.unit)} → {figure(alert.observed, alert.unit)}"
+    change = f" {figure(alert.expected, alert.unit)} → {figure(alert.observed, alert.unit)} since {since}"
+    first = alert.attribution[0] if alert.attribution else None
+    if first is not None and first[1] >= MOSTLY and not alert.segment:
+        change += ", mostly " + ", ".join(f"{key}={value}" for key, value in first[0])
     cost = f", about {lost[0]:.0f} orders lost" if lost is not None and lost[0] >= 1 else ""
-    return f"{prefix}{name}{where}{change} since {since}{cost}"
+    return f"{prefix}{name}{where}{change}{cost}"
 
 
 def figure(value: float | None, unit: str) -> str:

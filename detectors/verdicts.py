@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from detectors.attribution import Cell, attribute
 from detectors.bank import Bank, Judged, Series
 from detectors.base import SegmentKey, Verdict, VerdictKind, VerdictState
 from detectors.incidents import Alert, figure
@@ -33,6 +36,8 @@ def verdicts_of(
     told = []
     for i, (successes, trials) in given.items():
         series, standing = bank.series[i], judged.standings[i]
+        if not series.paging:
+            continue
         expected, lower, upper, score, seen = (each[i] for each in lists)
         factor = series.weight * series.scale / (1 if trials is None else trials) if trials != 0 else None
         ready = bool(warm[i])
@@ -93,6 +98,7 @@ def alerts_of(
                 unit=units.get(series.kpi, "count"),
                 rank=series.rank,
                 orders_lost=_orders(bank, i, orders_per),
+                attribution=_attribution(bank, i, judged) if standing.active and not series.segment else (),
             )
         )
         if standing.ended:
@@ -100,14 +106,16 @@ def alerts_of(
     return told
 
 
-def series_name(kpi: str, segment: SegmentKey) -> str:
-    """A series for logs and sentences.
-
-    >>> series_name("orders", (("device", "ios"),))
-    'orders{device=ios}'
-    """
-    inside = ",".join(f"{key}={value}" for key, value in segment)
-    return f"{kpi}{{{inside}}}" if inside else kpi
+def _attribution(bank: Bank, i: int, judged: Judged) -> tuple[tuple[SegmentKey, float], ...]:
+    """Segments that explain the change of a whole, over the stretch that tells most."""
+    window, look = int(judged.reading.best[i]), judged.look
+    children = np.flatnonzero((bank.scan.model.parent == i) & bank.scan.ready)
+    cells = [
+        Cell(bank.series[child].segment, float(look.observed[child, window]), float(look.expected[child, window]))
+        for child in children.tolist()
+    ]
+    whole = Cell((), float(look.observed[i, window]), float(look.expected[i, window]))
+    return attribute(whole, cells)
 
 
 def _ceiling(series: Series, upper: float) -> float:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from detectors.bank import Bank, Judged, Series, freeze_from
 from detectors.base import Incident, SegmentKey, Verdict, VerdictKind
+from detectors.fusion import Pair, fuse_into
 from detectors.incidents import IncidentBook
 from detectors.policy import PolicySpec
-from detectors.seasonal import Note, rate_basis, volume_basis
+from detectors.reading import Reading
+from detectors.scan import Look
+from detectors.seasonal import rate_basis, volume_basis
 from detectors.verdicts import alerts_of, verdicts_of
 from streams.anomalies import decode_incident, decode_verdict, encode_incident, encode_verdict
 from streams.engine.rows import WHOLE, Row
-from streams.engine.spec import EngineSpec
-from streams.errors import ConfigError
-from streams.kpis import CATALOGUE, PAID_CHANNELS, Kpi, counters_of, dimension_kinds
+from streams.kpis import Kpi, counters_of
 from streams.merge import MergedWindow
+from streams.monitor_spec import SEGMENT_KPIS, MonitorSpec, Note
 
 __all__ = [
+    "SEGMENT_KPIS",
     "Judgement",
     "Monitor",
     "MonitorSpec",
@@ -56,78 +59,27 @@ RANKS = (
 )
 """Causes before their effects: of KPIs that fall together the first is the one to tell."""
 
-SEGMENT_KPIS = (
-    "add_to_cart_ratio",
-    "checkout_ratio",
-    "order_conversion_ratio",
-    "payment_success_ratio",
-    "payment_answer_ratio",
+STEPS = (
+    Kpi("_product_step", ("reached.product",), ("sessions",), "ratio", "down"),
+    Kpi("_order_step", ("reached.ordered",), ("reached.checkout",), "ratio", "down"),
 )
+"""Steps of the funnel that are no KPI of their own; they tell lost tracking from lost shoppers."""
+
+PAIRS = (
+    Pair("add_to_cart_ratio", "checkout_ratio", "tracking"),
+    Pair("checkout_ratio", "_order_step", "tracking"),
+    Pair("_order_step", "payment_conversion_ratio", "tracking"),
+    Pair("order_conversion_ratio", "payment_conversion_ratio", "tracking"),
+    Pair("order_conversion_ratio", "sessions", "bots"),
+    Pair("conversion_ratio", "sessions", "bots"),
+)
+"""One cause behind two findings: an event type that is lost, or sessions that never buy."""
+
 FULL_SEGMENT = 0.9
 """Share of the whole from which a segment says nothing of its own."""
 
 ADMIT_TRIALS = 20
 DAY_MS = 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class MonitorSpec:
-    """What is judged, and how readily; one setting serves shops of every size.
-
-    Parameters
-    ----------
-    kpis
-        The catalogue; those with a side that hurts are judged, down to the window's length.
-    segment_kpis, segment_dimensions
-        Ratios that are judged by segment as well, and by which dimensions (None: all of session and payment).
-    max_segment_series
-        Most series of segments; those that come first with enough trials are taken.
-    false_pages_per_week
-        The one knob: the budget of false pages of all series together.
-    warm_up_ms
-        Time before the first verdict of a series. The day's and week's shape is learnt for two weeks; until it is
-        known, its doubt widens what is expected.
-    persistence
-        An alert stands after (n, m): n of the last m windows over the border. The evidence itself adds up over
-        windows of one minute to four hours, so 1 of 1 is meant.
-    partitions
-        Of the source topics; windows are judged when all have told them.
-    zone, currency
-        Of the shop: the day follows the zone, losses are told in the currency.
-    notes
-        Announced campaigns and holidays.
-    """
-
-    kpis: tuple[Kpi, ...] = CATALOGUE
-    segment_kpis: tuple[str, ...] = SEGMENT_KPIS
-    segment_dimensions: tuple[str, ...] | None = None
-    dimension_kinds: tuple[tuple[str, str], ...] = tuple(sorted(dimension_kinds(EngineSpec()).items()))
-    max_segment_series: int = 200
-    false_pages_per_week: float = 1.0
-    warm_up_ms: int = 2 * 3_600_000
-    persistence: tuple[int, int] = (1, 1)
-    partitions: int = 1
-    zone: str = "UTC"
-    currency: str = "CNY"
-    window_ms: int = 60_000
-    timeout_ms: int = 4 * 3_600_000
-    notes: tuple[Note, ...] = ()
-    paid_channels: tuple[str, ...] = PAID_CHANNELS
-
-    def __post_init__(self) -> None:
-        try:
-            ZoneInfo(self.zone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ConfigError(
-                "is no time zone", key="zone", value=self.zone, way_out="use a name such as Asia/Shanghai"
-            ) from error
-        if not 0 < self.false_pages_per_week <= 1000:
-            raise ConfigError(
-                "is no budget", key="false_pages_per_week", value=self.false_pages_per_week, way_out="use 0.1 to 10"
-            )
-        needed, among = self.persistence
-        if not 1 <= needed <= among:
-            raise ConfigError("is not n of m", key="persistence", value=self.persistence, way_out="use such as (2, 3)")
 
 
 class Judgement(NamedTuple):
@@ -181,6 +133,7 @@ class Monitor:
             for kpi in spec.kpis
             if kpi.hurts is not None and kpi.min_window_ms <= spec.window_ms and kpi.horizon_ms is None
         )
+        self._watched = (*self._judged, *STEPS)
         self._segment_kpis = tuple(kpi for kpi in self._judged if kpi.name in spec.segment_kpis and kpi.denominator)
         self._by_name = {kpi.name: kpi for kpi in self._judged}
         self._units = {kpi.name: "count" if kpi.unit == "count" else kpi.unit for kpi in self._judged}
@@ -203,8 +156,11 @@ class Monitor:
         self._read_segments(window.rows, step)
         border = self._border()
         groups = (self._rates, self._volumes)
-        judged = [self._judge(group, step, border, complete=not window.missing) for group in groups]
-        kinds = [self._kinds(group, each) for group, each in zip(groups, judged, strict=True)]
+        looks = [self._look(group, step, border, complete=not window.missing) for group in groups]
+        rates, volumes = ((group.bank, *each) for group, each in zip(groups, looks, strict=True))
+        named = fuse_into(PAIRS, rates, volumes, border)
+        judged = [group.bank.stand(*each) for group, each in zip(groups, looks, strict=True)]
+        kinds = [self._kinds(self._rates, judged[0], named), self._kinds(self._volumes, judged[1], {})]
         orders_per, value = self._orders_per(), self._order_value()
         verdicts: list[Verdict] = []
         alerts = []
@@ -212,13 +168,13 @@ class Monitor:
             verdicts += verdicts_of(group.bank, each, group.given, window.end_ms, kind)
             alerts += alerts_of(group.bank, each, kind, self._units, orders_per)
         self._learn(judged, step, partial=bool(window.missing))
-        incidents = self._book.update(window.end_ms, alerts, value) if alerts else []
+        incidents = self._book.update(window.end_ms, alerts, value)
         return Judgement(tuple(verdicts), tuple(incidents))
 
     def _read_whole(self, counters: dict[str, float], step: int) -> None:
         for group in (self._rates, self._volumes):
             group.given.clear()
-        for kpi in self._judged:
+        for kpi in self._watched:
             successes, trials = kpi.counts(counters)
             group = self._volumes if trials is None else self._rates
             number = group.bank.index.get((kpi.name, WHOLE))
@@ -281,7 +237,7 @@ class Monitor:
         successes, trials = self._amounts[kpi.name] = (before[0] + successes, before[1] + (trials or 0.0))
         return successes / trials if trials >= ADMIT_TRIALS and successes > 0 else None
 
-    def _judge(self, group: _Group, step: int, border: float, *, complete: bool) -> Judged:
+    def _look(self, group: _Group, step: int, border: float, *, complete: bool) -> tuple[Look, Reading]:
         bank = group.bank
         size = len(bank.series)
         count, upstream, seen = np.zeros(size), np.zeros(size), np.zeros(size, dtype=bool)
@@ -292,14 +248,14 @@ class Monitor:
             count[number] = max(successes, 0.0) / series.weight
             upstream[number] = 1.0 if trials is None else max(trials, 0.0)
         needed = np.array([border + (0.75 if one.segment else 0.0) for one in bank.series])
-        return bank.judge(step, count, upstream, seen, needed)
+        return bank.look(step, count, upstream, seen, needed)
 
     def _border(self) -> float:
         """Nats for a window of length one, from the budget and the number of series that share it."""
         watched = sum(int(group.bank.scan.ready.sum()) for group in (self._rates, self._volumes))
         return 12.5 - math.log(self.spec.false_pages_per_week) + math.log(max(watched, 17) / 17)
 
-    def _kinds(self, group: _Group, judged: Judged) -> dict[int, VerdictKind]:
+    def _kinds(self, group: _Group, judged: Judged, named: dict[int, VerdictKind]) -> dict[int, VerdictKind]:
         """What each loud series' finding is."""
         bank, reading = group.bank, judged.reading
         told: dict[int, VerdictKind] = {}
@@ -308,9 +264,13 @@ class Monitor:
                 continue
             series, loss = bank.series[number], bank.losses.get(number)
             if loss is not None and loss.kind is not None:
+                # An outage that proves to be lost tracking is told so; the other way round nothing is taken back.
+                loss.kind = named.get(number, loss.kind) if loss.kind in {"drop", "stop"} else loss.kind
                 told[number] = loss.kind
                 continue
-            if series.hurts > 0:
+            if number in named:
+                told[number] = named[number]
+            elif series.hurts > 0:
                 told[number] = "rise"
             elif float(reading.observed[number]) > 0:
                 told[number] = "drop"
@@ -377,6 +337,7 @@ def _series(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
         binomial=kpi.unit == "ratio" and (inside or kpi.delay_ms > 0),
         delay_ms=kpi.delay_ms,
         rank=rank,
+        paging=not kpi.name.startswith("_"),
         weight=weight,
         scale=kpi.scale,
     )
