@@ -147,10 +147,20 @@ def _panel(panel: Panel) -> Any:
     if panel.alarm_from is not None:
         steps.append(dashboard.Threshold(value=panel.alarm_from, color="red"))
     made = made.thresholds(build.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(steps))
-    if panel.kind == "line":
-        made = made.legend(_legend()).show_points(common.VisibilityMode.NEVER)
-    if panel.kind == "bars":
-        made = made.orientation(common.VizOrientation.HORIZONTAL)
+    return _dressed(made, panel)
+
+
+def _dressed(made: Any, panel: Panel) -> Any:
+    """What only one kind of panel has."""
+    if panel.kind == "table":
+        return made.show_header(True).no_value("none")
+    if panel.kind != "line":
+        made = made.reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
+        return made.orientation(common.VizOrientation.HORIZONTAL)
+    made = made.legend(_legend()).show_points(common.VisibilityMode.NEVER)
+    if panel.alarm_from is not None:
+        style = common_builders.GraphThresholdsStyleConfig().mode(common.GraphTresholdsStyleMode.DASHED)
+        made = made.thresholds_style(style)
     return _with_band(made, panel.band) if panel.band else made
 
 

@@ -116,7 +116,7 @@ def prometheus_config(
 
 
 def alertmanager_config(webhook_url: str, *, speedup: float = 1) -> dict[str, Any]:
-    """Alertmanager's configuration as plain data: one notification per alert and KPI, and none for what is explained.
+    """Alertmanager's configuration as plain data: one notification per alert, and none for what is explained.
 
     Parameters
     ----------
@@ -129,7 +129,8 @@ def alertmanager_config(webhook_url: str, *, speedup: float = 1) -> dict[str, An
     return {
         "route": {
             "receiver": "webhook",
-            "group_by": ["alertname", "kpi"],
+            # KPIs that fall together are one page, not one each.
+            "group_by": ["alertname"],
             **{name: span(max(1, seconds / speedup)) for name, seconds in waits.items()},
         },
         "inhibit_rules": [_inhibition(*one) for one in INHIBITIONS],

@@ -66,7 +66,7 @@ NOW = Row(
             "Verdicts that stand",
             "Each KPI and segment that is outside its expected range, confirmed over several windows.",
             "short",
-            (Query(f"{recorded('kpi:funnel_kpi_active:max')} == 1 or on () vector(0)"),),
+            (Query(f"{recorded('kpi:funnel_kpi_active:max')} == 1"),),
             "table",
         ),
         Panel(

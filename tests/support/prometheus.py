@@ -72,6 +72,7 @@ NAMES = ("conversion_ratio", "bounce_ratio", "payment_success_ratio", "orders", 
 KPIS = tuple(kpi for kpi in CATALOGUE if kpi.name in NAMES)
 KINDS = {"device": "session"}
 COUNTERS = {"sessions": 211, "reached.product": 173, "reached.cart": 61, "implied.cart": 5, "reached.paid": 7}
+COUNTERS |= {"payments_succeeded": 19, "payments_declined_soft": 2, "sessions_ended": 37, "bounces": 11}
 
 
 def verdict(kpi: str = "conversion_ratio", segment: tuple[tuple[str, str], ...] = (), **told: Any) -> Verdict:
