@@ -32,9 +32,12 @@ class Alert(NamedTuple):
 
 
 MINUTE = 60
+AT_ONCE = 0
+"""For verdicts: the judge has already made sure that they persist."""
 OURS = f'job="{JOB}"'
 KPI_QUERY = "var-kpi={{ $labels.kpi }}"
 WATERMARK = f"max by (partition) ({series('funnel_watermark_timestamp_seconds')})"
+WINDOW_END = "job:funnel_window_end_timestamp_seconds:max"
 SUCCESSES, TRIALS = "kpi:funnel_kpi_successes:max", "kpi:funnel_kpi_trials:max"
 
 
@@ -55,7 +58,9 @@ def _range(*, segment: bool = False) -> str:
 def _active(direction: str, place: str) -> str:
     side = recorded("kpi:funnel_kpi_active:max", place, f'direction="{direction}"')
     other = "up" if direction == "below" else "down"
-    return f"({side} == 1) unless on (kpi) {harmless(other, 'none')}"
+    # A judge that catches up passes through old verdicts: they are no news.
+    recent = f"{age(recorded(WINDOW_END))} < 600"
+    return f"(({side} == 1) unless on (kpi) {harmless(other, 'none')}) and on () ({recent})"
 
 
 def _incident(*kinds: str) -> str:
@@ -88,7 +93,7 @@ SHOP: tuple[Alert, ...] = (
         "FunnelKpiBelowRange",
         "critical",
         _active("below", WHOLE),
-        MINUTE,
+        AT_ONCE,
         "{{ $labels.kpi }} has fallen below its expected range",
         f"{_range()} The verdict has been confirmed over several windows.",
         keep_seconds=3 * MINUTE,
@@ -99,7 +104,7 @@ SHOP: tuple[Alert, ...] = (
         "FunnelKpiAboveRange",
         "warning",
         _active("above", WHOLE),
-        MINUTE,
+        AT_ONCE,
         "{{ $labels.kpi }} has risen above its expected range",
         f"{_range()} For this KPI a rise is what costs money.",
         keep_seconds=3 * MINUTE,
@@ -110,7 +115,7 @@ SHOP: tuple[Alert, ...] = (
         "FunnelSegmentBelowRange",
         "warning",
         _active("below", PARTS),
-        MINUTE,
+        AT_ONCE,
         "{{ $labels.kpi }} has fallen where {{ $labels.dimension }} is {{ $labels.value }}",
         f"{_range(segment=True)} The shop as a whole may still look fine.",
         keep_seconds=3 * MINUTE,
@@ -172,7 +177,7 @@ PIPELINE: tuple[Alert, ...] = (
     Alert(
         "FunnelDataStale",
         "critical",
-        f"{age(recorded('job:funnel_window_end_timestamp_seconds:max'))} > 300",
+        f"{age(recorded(WINDOW_END))} > 300",
         2 * MINUTE,
         "The latest closed window ended {{ $value | humanizeDuration }} ago",
         "Every KPI shown is that old, and no verdict is about now.",
@@ -188,8 +193,7 @@ PIPELINE: tuple[Alert, ...] = (
     Alert(
         "FunnelJudgeMissing",
         "critical",
-        f"absent({recorded('job:funnel_window_end_timestamp_seconds:max')})"
-        f" and on () {recorded('job:funnel_records:rate5m')} > 0",
+        f"absent({recorded(WINDOW_END)}) and on () {recorded('job:funnel_records:rate5m')} > 0",
         5 * MINUTE,
         "Records are processed, but no worker judges the KPIs",
         "No worker exports a closed window: the KPI topic has no owner, or its owner is still reading the past.",

@@ -84,7 +84,7 @@ def test_an_outage_is_delivered_once_names_its_kpi_and_is_taken_back(chain: Chai
 
 
 def test_old_figures_page_for_being_old_and_not_for_what_they_say(chain: Chain) -> None:
-    old_ms = int(time() * 1000) - 600_000
+    old_ms = int(time() * 1000) - 420_000
     judge(chain.view, old_ms, outage=False)
     assert chain.wait(lambda: chain.told("FunnelDataStale", "firing"))
     judge(chain.view, old_ms + 60_000, outage=True)
