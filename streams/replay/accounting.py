@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from streams.replay.options import show_moment
-from streams.replay.past import LIVE_ONLY, differing, total
+from streams.replay.past import LIVE_ONLY, compared, total
 from streams.replay.review import Replayed
 from streams.replay.words import name_segment, table
 
@@ -78,15 +78,15 @@ def _live_only(replayed: Replayed) -> str:
         return ""
     then, now = total(past.rows, LIVE_ONLY), total(replayed.rows, LIVE_ONLY)
     rows = [[name, _meaning(name), f"{then[name]:,}", f"{now[name]:,}"] for name in LIVE_ONLY]
-    common = {key: counters for key, counters in past.rows.items() if key in replayed.rows or key[0] == "window"}
-    different = differing(replayed.rows, common)
-    same = len(replayed.rows.keys() | common.keys()) - len(different)
-    text = f"{same:,} rows are the same as those of the live run, {len(different):,} differ."
+    both = compared(replayed.rows, past.rows)
+    text = f"{both.same:,} rows are the same as those of the live run, {len(both.different):,} differ."
+    if both.only_now or both.only_then:
+        text += f" {both.only_now:,} windows are told by this replay alone, {both.only_then:,} by the live run alone."
     details = ""
-    if different:
+    if both.different:
         lines = [
             f"{show_moment(start, replayed.time_zone)} {kind} {name_segment(segment)}"
-            for kind, start, _, segment in different[:SHOWN_DIFFERENCES]
+            for kind, start, _, segment in both.different[:SHOWN_DIFFERENCES]
         ]
         details = f"<details><summary>The first that differ</summary><pre>{escape(chr(10).join(lines))}</pre></details>"
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from detectors.base import Incident, Verdict
 from streams.anomalies import decode_anomaly
@@ -13,7 +13,7 @@ from streams.errors import InputError
 from streams.kafka import describe_topics, read_topic
 from streams.merge import MergedWindow, Merger
 
-__all__ = ["LIVE_ONLY", "Past", "RowKey", "differing", "rows_of", "told_rows", "total", "what_fired"]
+__all__ = ["LIVE_ONLY", "Compared", "Past", "RowKey", "compared", "rows_of", "told_rows", "total", "what_fired"]
 
 LIVE_ONLY = ("behind_watermark", "late", "clamped", "rejected.future", "rejected.too_late")
 """Counters that may differ between the live run and its replay: they depend on when a record arrived."""
@@ -96,10 +96,29 @@ async def what_fired(
     return tuple(sorted(touching, key=lambda each: (each.onset_ms, each.id))), tuple(alerts.values()), unreadable
 
 
-def differing(now: Mapping[RowKey, Mapping[str, int]], then: Mapping[RowKey, Mapping[str, int]]) -> list[RowKey]:
-    """Keys of rows that both runs should have and that do not say the same; an absent row is one of zeros."""
-    keys = sorted(now.keys() | then.keys(), key=lambda key: (key[1], key[0], key[2] or 0, key[3]))
-    return [key for key in keys if _counted(now.get(key)) != _counted(then.get(key))]
+class Compared(NamedTuple):
+    """Rows of both runs, side by side: how many agree, which do not, and windows that one of the runs has not."""
+
+    same: int
+    different: list[RowKey]
+    only_now: int
+    only_then: int
+
+
+def compared(now: Mapping[RowKey, Mapping[str, int]], then: Mapping[RowKey, Mapping[str, int]]) -> Compared:
+    """Lay the rows of a replay beside those of the live run.
+
+    In a window that both have, an absent row is one of zeros. A window that only one has is counted apart: the
+    live run may not have closed it yet, or its rows may have been deleted.
+    """
+    windows_now, windows_then = {key[:3] for key in now}, {key[:3] for key in then}
+    both = windows_now & windows_then
+    keys = [key for key in now.keys() | then.keys() if key[:3] in both]
+    different = [key for key in keys if _counted(now.get(key)) != _counted(then.get(key))]
+    different.sort(key=lambda key: (key[1], key[0], key[2] or 0, key[3]))
+    return Compared(
+        len(keys) - len(different), different, len(windows_now - windows_then), len(windows_then - windows_now)
+    )
 
 
 def _counted(counters: Mapping[str, int] | None) -> dict[str, int]:
