@@ -29,8 +29,9 @@ class Notification(NamedTuple):
 
     def line(self) -> str:
         """The alert as one line of text."""
-        severity = self.labels.get("severity", "")
-        return f"{self.status} {severity} {self.alert}: {self.annotations.get('summary', '')}"
+        words = (self.status, self.labels.get("severity"), self.alert)
+        summary = self.annotations.get("summary")
+        return " ".join(word for word in words if word) + (f": {summary}" if summary else "")
 
 
 class WebhookReceiver:
@@ -76,6 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=9465, help="port to bind")
     told = parser.parse_args(arguments)
     receiver = WebhookReceiver(lambda one: print(one.line(), flush=True), host=told.host, port=told.port)
+    print(f"waiting for alerts on {receiver.url}", flush=True)
     try:
         receiver.serve_forever()
     except KeyboardInterrupt:
