@@ -1,4 +1,4 @@
-"""Writes what Grafana, Prometheus and Alertmanager read: ``python -m dashboards.build`` (``--check`` only compares)."""
+"""Writes what Grafana, Prometheus, Alertmanager and people read: ``python -m dashboards.build [--check]``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import yaml
 from dashboards.boards.funnel import FUNNEL
 from dashboards.boards.health import HEALTH
 from dashboards.panels import rendered
+from dashboards.reference import alerts_page, metrics_page
 from dashboards.rules.group import rule_file
 from dashboards.stack import alertmanager_config, prometheus_config
 
@@ -32,6 +33,8 @@ def generated() -> dict[Path, str]:
         Path("dashboards/generated/boards/funnel.json"): rendered(FUNNEL),
         Path("dashboards/generated/boards/health.json"): rendered(HEALTH),
         Path("dashboards/generated/rules.yml"): _yaml(rule_file(), "dashboards/rules"),
+        Path("docs/metrics.md"): metrics_page(),
+        Path("docs/runbooks/README.md"): alerts_page(),
         Path("config/prometheus/prometheus.yml"): _yaml(
             prometheus_config(WORKERS, ALERTMANAGER, rules), "dashboards/stack.py"
         ),
