@@ -24,6 +24,8 @@ __all__ = ["STEPS", "Checkpoints", "Recovered"]
 STEPS = ("state_copied", "rows_durable", "first_piece_sent", "snapshot_durable", "committed", "old_removed")
 """The steps of a checkpoint, each told when it is done; a crash between any two of them changes no row."""
 
+REBUILD = "start once with --rebuild, which computes everything anew from the source topics"
+
 COST_FACTOR = 20
 """A checkpoint that took long is followed by a pause this many times as long: 5 % of the time at most."""
 
@@ -105,23 +107,27 @@ class Checkpoints:
         """The partitions are gone: nothing of them may be written any more."""
         self._fences = {}
 
-    async def save(self) -> None:
-        """Save every owned partition that has changed."""
+    async def save(self) -> int:
+        """Save every owned partition that has changed; returns the bytes written."""
+        written = 0
         async with self._lock:
             for partition, fence in list(self._fences.items()):
                 lane = self._ingest.lanes.get(partition)
                 if lane is not None and lane.dirty:
-                    await self._save(partition, lane, fence)
+                    written += await self._save(partition, lane, fence)
+        return written
 
     async def run(self) -> None:
         """Save for ever, at the configured interval or less often where that would cost too much."""
+        settings = self._settings
         while True:
             started = time.monotonic()
-            await self.save()
+            written = await self.save()
             took = time.monotonic() - started
-            await asyncio.sleep(max(self._settings.checkpoint_seconds, COST_FACTOR * took))
+            spacing = max(COST_FACTOR * took, written / settings.snapshot_bytes_per_second)
+            await asyncio.sleep(max(settings.checkpoint_seconds, spacing))
 
-    async def _save(self, partition: int, lane: Lane, fence: Fence) -> None:
+    async def _save(self, partition: int, lane: Lane, fence: Fence) -> int:
         settings = self._settings
         # Nothing is awaited in these lines: state, offsets and the rows waited for belong to one moment.
         state = lane.engine.snapshot()
@@ -137,16 +143,15 @@ class Checkpoints:
         )
         records = await asyncio.to_thread(lambda: list(pieces(snapshot)))
         if self._fences.get(partition) is not fence:
-            return
+            return 0
         for key, value in records:
             self._outbox.put(partition, settings.snapshots_topic, key, value, partition)
             if key is records[0][0]:
                 self.on_step("first_piece_sent", partition)
         await self._outbox.settled(partition)
         self.on_step("snapshot_durable", partition)
-        self._view.snapshot_saved(
-            partition, moment_ms=snapshot.saved_ms, size_bytes=sum(len(one[1]) for one in records)
-        )
+        size = sum(len(value) for _, value in records)
+        self._view.snapshot_saved(partition, moment_ms=snapshot.saved_ms, size_bytes=size)
         if self.committer is not None:
             await self.committer.commit_offsets({TP(topic, partition): offset for topic, offset in offsets.items()})
         self.on_step("committed", partition)
@@ -154,6 +159,7 @@ class Checkpoints:
             self._outbox.put(partition, settings.snapshots_topic, key, None, partition)
         self._stored[partition] = Stored()
         self.on_step("old_removed", partition)
+        return size
 
     def _engine(self, partition: int, snapshot: Snapshot | None, partitions: int) -> Engine:
         if snapshot is None:
@@ -164,9 +170,12 @@ class Checkpoints:
                 "sessions have moved between partitions",
                 key="snapshots",
                 value=f"{self._settings.snapshots_topic}[{partition}]",
-                way_out="start once with --rebuild, which computes everything anew from the source topics",
+                way_out=REBUILD,
             )
-        return Engine.restore(self._settings.engine, partition, snapshot.state)
+        try:
+            return Engine.restore(self._settings.engine, partition, snapshot.state)
+        except StateError as error:
+            raise StateError(error.problem, key=error.key, value=error.value, way_out=REBUILD) from error
 
     async def _positions(self, engines: dict[int, Engine], found: dict[int, Stored]) -> dict[int, dict[str, int]]:
         settings = self._settings
@@ -185,7 +194,7 @@ class Checkpoints:
                     "the topic has been recreated",
                     key="topic",
                     value=f"{topic}[{partition}]",
-                    way_out="start once with --rebuild, which computes everything anew from the source topics",
+                    way_out=REBUILD,
                 )
             wanted = engines[partition].resume_offsets.get(topic, start)
             if wanted < start:

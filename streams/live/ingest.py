@@ -58,6 +58,8 @@ class Lane:
     """Batches that another source has to be asked about before the engine may see them."""
     fetched_ms: dict[str, int] = field(default_factory=dict)
     """When the newest of the records that the engine has seen were fetched, by topic."""
+    counted_before: Mapping[str, int] = field(default_factory=dict)
+    """Totals that came with the snapshot: exported counters start at zero, or Prometheus would see a jump."""
     active_at: float = 0.0
     """Monotonic seconds at which the last record came."""
     paused: set[str] = field(default_factory=set)
@@ -259,9 +261,10 @@ class Ingest:
 
     def _tell(self, partition: int) -> None:
         lane = self.lanes[partition]
+        before = lane.counted_before
         self._view.partition(
             partition,
-            counts=lane.engine.counts,
+            counts={name: max(0, total - before.get(name, 0)) for name, total in lane.engine.counts.items()},
             watermark_ms=lane.engine.watermark_ms,
             lag_records=self._lag(partition, lane),
             open_sessions=lane.engine.open_sessions,

@@ -33,6 +33,9 @@ class LiveSettings:
         How far back records must be kept, for ``check`` and for what the judge learns from.
     dead_letter_bytes
         Bytes of the original record kept in a dead letter; 0 keeps coordinates and reason alone.
+    snapshot_bytes_per_second
+        What snapshots may write on average; large states are saved less often. A broker that keeps everything in
+        memory and compacts nothing needs a small number.
     republish_ms
         A worker that becomes the judge publishes again what it judges of this last stretch.
     rebuild
@@ -56,6 +59,7 @@ class LiveSettings:
     dead_letter_bytes: int = 65_536
     session_timeout_seconds: float = 10.0
     checkpoint_seconds: float = 5.0
+    snapshot_bytes_per_second: int = 4 << 20
     max_poll_records: int = 1_000
     stuck_seconds: float = 60.0
     stop_seconds: float = 15.0

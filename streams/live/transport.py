@@ -30,7 +30,7 @@ class Hooks(NamedTuple):
 
     positions: Callable[[], Mapping[TP, int]]
     """Where to read on, for every assigned partition; asked before the flow of records resumes."""
-    before_revoke: Callable[[], Awaitable[None]]
+    before_revoke: Callable[[], Awaitable[object]]
     """Awaited, for 5 s at most, while the partitions still belong to this worker."""
     revoked: Callable[[], None]
     """The partitions are gone: what is in memory is not the truth any more."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.errors import BrokerError, FunnelwatchError
@@ -208,15 +209,16 @@ class Worker:
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
         try:
             await self._recover()
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError:
             if self._stop.is_set():
                 raise
             # Faust would end its recovery without a word here, and the worker would wait for ever.
             self.fail(RuntimeError("recovery was cancelled"))
-            raise RuntimeError("recovery was cancelled") from error
         except Exception as error:
             self.fail(error)
-            raise
+        if self._failure is not None:
+            # To Faust this is a rebalance that another one has overtaken: it goes no further, and says nothing.
+            raise IllegalStateError("no state")
 
     async def _recover(self) -> None:
         app = self._app

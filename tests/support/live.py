@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -33,7 +34,7 @@ def settings_of(told: Mapping[str, Any]) -> LiveSettings:
     name = told["name"]
     engine = EngineSpec(
         sources=(SourceSpec(f"{name}-clicks"), SourceSpec(f"{name}-orders")),
-        idle_after_ms=told.get("idle_after_ms", QUIET_MS),
+        **{"idle_after_ms": QUIET_MS, **told.get("engine", {})},
     )
     return LiveSettings(
         engine=engine,
@@ -43,12 +44,13 @@ def settings_of(told: Mapping[str, Any]) -> LiveSettings:
         anomalies_topic=f"{name}-anomalies",
         dead_letter_topic=f"{name}-dead",
         snapshots_topic=f"{name}-snapshots",
-        session_timeout_seconds=told.get("session_timeout", 6.0),
+        session_timeout_seconds=told.get("session_timeout", 3.0),
         checkpoint_seconds=told.get("checkpoint", 0.5),
         max_poll_records=told.get("max_poll_records", 500),
         stuck_seconds=told.get("stuck", 40.0),
         stop_seconds=told.get("stop", 15.0),
         partitions=told.get("partitions", 4),
+        merge_wait_ms=told.get("merge_wait_ms", 3_000),
         rebuild=told.get("rebuild", False),
         metrics_port=told.get("metrics_port", 0),
     )
@@ -159,6 +161,26 @@ def live_rows(settings: LiveSettings) -> dict[bytes, bytes]:
     """What the workers wrote, the last row of each key; merged rows apart."""
     rows = {record.key: record.value for record in read_all(settings.bootstrap, settings.kpi_topic)[0]}
     return {key: value for key, value in rows.items() if decode_row(value).partition is not None}
+
+
+def merged_rows(settings: LiveSettings) -> dict[bytes, bytes]:
+    """What the judge wrote of all partitions, the last row of each key."""
+    rows = {record.key: record.value for record in read_all(settings.bootstrap, settings.kpi_topic)[0]}
+    return {key: value for key, value in rows.items() if decode_row(value).partition is None}
+
+
+def anomalies(settings: LiveSettings) -> dict[bytes, bytes]:
+    """Verdicts and incidents, the last of each key."""
+    return {record.key: record.value for record in read_all(settings.bootstrap, settings.anomalies_topic)[0]}
+
+
+def metrics(worker: WorkerProcess) -> str:
+    """The metrics page of a worker; empty while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"{worker.url}/metrics", timeout=2) as page:
+            return str(page.read().decode())
+    except OSError:
+        return ""
 
 
 def letters(settings: LiveSettings) -> dict[bytes, dict[str, Any]]:
