@@ -11,6 +11,16 @@ __all__ = ["alerts_page", "metrics_page"]
 
 NOTE = "<!-- Written by `python -m dashboards.build`. -->\n"
 
+METRICS = f"""\
+Each worker serves `/metrics`, `/healthz` (503 with the problem while its watchdog finds one) and `/readyz` on
+`metrics.port`. Counters are totals of the process and start at zero. Series by `partition` belong to the worker that
+owns it and vanish with it. From `funnel_window_end_timestamp_seconds` on, series are exported by one worker only, the
+judge; `dimension` and `value` name the segment, and the whole shop is `dimension="{ALL}"`. Label values come from
+closed sets: never a person, an order or the text of an error."""
+RUNBOOKS = """\
+`critical` is for now, `warning` for today, `info` for knowing. An alert fires when its expression has held for the
+time given. Rules: `dashboards/rules/alerts.py`; what silences what: `dashboards/stack.py`."""
+
 
 def metrics_page() -> str:
     """Every exported and every recorded series, as Markdown."""
@@ -24,11 +34,7 @@ def metrics_page() -> str:
             "# Metrics",
             "",
             NOTE,
-            "Each worker serves `/metrics`, `/healthz` (503 with the problem while its watchdog finds one) and `/readyz`",
-            "on `metrics.port`. Counters are totals of the process and start at zero. Series by `partition` belong to the",
-            "worker that owns it and vanish with it. From `funnel_window_end_timestamp_seconds` on, series are exported by",
-            "one worker only, the judge; `dimension` and `value` name the segment, and the whole shop is",
-            f'`dimension="{ALL}"`. Label values come from closed sets: never a person, an order, the text of an error.',
+            METRICS,
             "",
             "| series | type | labels | meaning |",
             "| --- | --- | --- | --- |",
@@ -51,8 +57,7 @@ def alerts_page() -> str:
             "# Runbooks",
             "",
             NOTE,
-            "`critical` is for now, `warning` for today, `info` for knowing. An alert fires when its expression has held",
-            "for the time given. Rules: `dashboards/rules/alerts.py`; what silences what: `dashboards/stack.py`.",
+            RUNBOOKS,
             "",
             "## The shop",
             "",
