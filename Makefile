@@ -51,5 +51,8 @@ generate: .venv/.dev ## boards, rules and config/shop.example.toml from their so
 bench: .venv/.dev ## the live path beside a bare consumer loop; last line ratio=…
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
 
+kafka: .venv/.dev ## a native Apache Kafka (Java 17, jars by Maven) on 127.0.0.1 until Ctrl-C
+	$(BIN)/python -m tests.support.kafka.native $(ARGS)
+
 clean: ## remove the environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .funnelwatch build *.egg-info
