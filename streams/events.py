@@ -8,6 +8,7 @@ import msgspec
 
 __all__ = [
     "BACK_OFFICE",
+    "BROWSING",
     "CART_ACTIVITY",
     "EVENT_TYPES",
     "FIELD_NAMES",

@@ -7,12 +7,23 @@ from typing import Final
 
 from streams.events import STAGES
 
-__all__ = ["CODE_BITS", "CODE_MASK", "COUNTER_BITS", "COUNTER_MASK", "FIXED_COUNTERS", "CounterNames", "Tally"]
+__all__ = [
+    "CODE_BITS",
+    "CODE_MASK",
+    "COUNTER_BITS",
+    "COUNTER_MASK",
+    "FIXED_COUNTERS",
+    "CounterNames",
+    "Tally",
+    "of_product_entry",
+    "product_entry",
+]
 
 CODE_BITS: Final = 12
 CODE_MASK: Final = (1 << CODE_BITS) - 1
 COUNTER_BITS: Final = 20
 COUNTER_MASK: Final = (1 << COUNTER_BITS) - 1
+AXIS_BITS: Final = 8
 
 FIXED_COUNTERS: Final = (
     "sessions",
@@ -26,6 +37,20 @@ FIXED_COUNTERS: Final = (
     *("payment_attempts", "payments_succeeded", "payments_declined_soft", "payments_declined_hard"),
 )
 """Counters whose names need no data; those by currency follow as they come."""
+
+
+def product_entry(axis: int, leaf: int, counter: int) -> int:
+    """Axis, leaf of that axis and counter as one integer."""
+    return leaf << COUNTER_BITS + AXIS_BITS | counter << AXIS_BITS | axis
+
+
+def of_product_entry(entry: int) -> tuple[int, int, int]:
+    """Axis, leaf and counter of an entry.
+
+    >>> of_product_entry(product_entry(2, 7, 11))
+    (2, 7, 11)
+    """
+    return entry & (1 << AXIS_BITS) - 1, entry >> COUNTER_BITS + AXIS_BITS, entry >> AXIS_BITS & COUNTER_MASK
 
 
 class CounterNames:
@@ -53,8 +78,8 @@ class Tally:
     """What one window (or its correction, or a cohort) has counted so far.
 
     ``codes`` has one entry an event, ``leaf << CODE_BITS | code``; ``sessions`` and ``orders`` are sums by
-    ``leaf << COUNTER_BITS | counter`` over session leaves and order leaves; ``products`` sums by axis, leaf of that
-    axis and counter; ``seen`` the visitors by session leaf; ``whole`` what only the whole is told.
+    ``leaf << COUNTER_BITS | counter`` over session leaves and order leaves; ``products`` sums by
+    ``product_entry``; ``seen`` the visitors by session leaf; ``whole`` what only the whole is told.
     """
 
     __slots__ = ("codes", "orders", "products", "seen", "sessions", "whole")
@@ -63,7 +88,7 @@ class Tally:
         self.codes: list[int] = []
         self.sessions: dict[int, int] = {}
         self.orders: dict[int, int] = {}
-        self.products: dict[tuple[int, int], int] = {}
+        self.products: dict[int, int] = {}
         self.seen: set[tuple[int, int]] = set()
         self.whole: dict[str, int] = {}
 

@@ -8,6 +8,7 @@ import msgspec
 import orjson
 from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
 
+from streams.engine.arrival import Run
 from streams.engine.spec import EngineSpec
 from streams.events import KIND_OF_TYPE, Event
 from streams.formats import get_format
@@ -46,7 +47,7 @@ class Decoder:
         record = value or b""
         if len(record) > self._spec.max_record_bytes:
             return [Decoded(None, "too_large", f"{len(record)} bytes")]
-        event = self._clean(topic, record)
+        event = self._clean(record) if topic in self._native else None
         if event is not None:
             return [self._settle(event, key, record, (append_ms, 0), [])]
         try:
@@ -69,14 +70,54 @@ class Decoder:
                 decoded.append(self._settle(read, key, record, (append_ms, place), defects))
         return decoded
 
+    def decode_all(self, run: Run) -> list[Any]:
+        """What ``decode`` gives for each record of a run; for a plain native event (nearly all are) just the event."""
+        if run.topic not in self._native:
+            return [self.decode(run.topic, *told) for told in zip(run.keys, run.values, run.append_ms, strict=True)]
+        found: list[Any] = []
+        clean, settle, topic = self.reader.decode, self._settle_plain, run.topic
+        limit = self._spec.max_record_bytes
+        for key, value, append_ms in zip(run.keys, run.values, run.append_ms, strict=True):
+            if value is not None and value.isascii() and len(value) <= limit:
+                try:
+                    event = clean(value)
+                except (msgspec.MsgspecError, RecursionError):
+                    pass
+                else:
+                    if settle(event, key, append_ms):
+                        found.append(event)
+                        continue
+            found.append(self.decode(topic, key, value, append_ms))
+        return found
+
+    def _settle_plain(self, event: Event, key: bytes | None, append_ms: int) -> bool:
+        """``_settle`` for a plain event; False where there is something to be looked at closely."""
+        told: Any = event.event_time
+        sent_ms = read_moment(told)
+        session = event.session_id if not key else key.decode(errors="backslashreplace")
+        event_id = event.event_id
+        if (
+            sent_ms is None
+            or not session
+            or not event_id
+            or not event.amount is event.currency is event.sent_at is event.append_time is event.order_id is None
+            or event.payment_id is not None
+            or len(session) > LONGEST_ID
+            or 0 <= append_ms < sent_ms
+        ):
+            return False
+        event.kind = kind = KIND_OF_TYPE[event.event_type]
+        event.key = session
+        event.event_ms = event.event_time = sent_ms
+        event.identity = xxh3_64_intdigest(f"{sent_ms} {event_id}".encode(), self._seed) or 1
+        return kind != AD_REPORT
+
     def hash_visitor(self, visitor_id: str) -> int:
         """A visitor or user id as it is kept: 63 bits, keyed by the salt."""
         return xxh3_64_intdigest(visitor_id.encode(), self._seed) >> 1
 
-    def _clean(self, topic: str, record: bytes) -> Event | None:
+    def _clean(self, record: bytes) -> Event | None:
         """The event of a native record without any defect of type; None where a closer look is needed."""
-        if topic not in self._native:
-            return None
         try:
             if not record.isascii():
                 record.decode()  # fields that are skipped are not looked into by the typed decoder

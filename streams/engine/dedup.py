@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["Duplicates"]
 
@@ -28,6 +28,27 @@ class Duplicates:
         self._older: dict[int, array[int]] = {}
         self._latest: dict[int, int] = {}
         """Largest event time in each minute: a skewed clock's minutes are not those of the partition."""
+
+    def sift(self, events: list[Any]) -> tuple[list[Any], list[Any]]:
+        """The events that count, from now on, and the copies, both in their order."""
+        recent_of, older_of, latest_of = self._recent, self._older, self._latest
+        fresh: list[Any] = []
+        copies: list[Any] = []
+        for event in events:
+            identity, event_ms = event.identity, event.event_ms
+            minute = event.event_time // MINUTE_MS
+            recent = recent_of.get(minute)
+            if not identity:
+                fresh.append(event)
+            elif recent is None or minute in older_of:
+                (copies if self.is_copy(identity, event.event_time, event_ms) else fresh).append(event)
+            elif identity in recent:
+                copies.append(event)
+            else:
+                recent.add(identity)
+                latest_of[minute] = max(latest_of[minute], event_ms)
+                fresh.append(event)
+        return fresh, copies
 
     def is_copy(self, identity: int, sent_ms: int, event_ms: int) -> bool:
         """Whether this identity has counted already; from now on it has."""

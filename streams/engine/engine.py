@@ -7,14 +7,14 @@ from collections import Counter
 from operator import itemgetter
 from typing import Final
 
-from streams.engine.arrival import Arrivals, Record
+from streams.engine.arrival import Arrivals, Record, Run
 from streams.engine.batch import Batch, Outcome, Reject
 from streams.engine.decode import AD_REPORT, Decoded, Decoder
 from streams.engine.rows import Row
 from streams.engine.shop import Shop
 from streams.engine.snapshot import State, dump_shop, load_shop, read_state, salt_mark, write_state
 from streams.engine.spec import EngineSpec
-from streams.engine.waiting import Coordinates, Held, Waiting
+from streams.engine.waiting import Held, Waiting
 from streams.events import Event
 
 __all__ = ["Engine"]
@@ -82,8 +82,9 @@ class Engine:
     def resume_offsets(self) -> dict[str, int]:
         """Where to seek each topic after ``restore``: records that wait for their turn have to be read again."""
         offsets = self.next_offsets
-        for coordinates in (*(one.at for one in self._waiting), *(one.at for one in self._held)):
-            offsets[coordinates.topic] = min(offsets[coordinates.topic], coordinates.offset)
+        waiting = [(one[2], one[3]) for one in self._waiting]
+        for topic, offset in (*waiting, *((one.topic, one.offset) for one in self._held)):
+            offsets[topic] = min(offsets[topic], offset)
         return offsets
 
     def push(self, batch: Batch) -> None:
@@ -99,10 +100,8 @@ class Engine:
         absorbed = 0
         if self._held and not self._resume():
             return self._outcome(0)
-        while records := self._arrivals.take(SUB_BATCH):
-            absorbed += len(records)
-            for record in records:
-                self._absorb(record)
+        while taken := self._absorb_some():
+            absorbed += taken
             self._advance()
         return self._outcome(absorbed)
 
@@ -126,14 +125,17 @@ class Engine:
             due = [ms for ms in (ledger.next_close(stream_ms), shop.next_ms()) if ms is not None]
             if not due and not self._waiting:
                 break
-            closing_ms = min(due) if due else self._waiting[-1].order_ms + 1
+            closing_ms = min(due) if due else self._waiting[-1][0] + 1
             self._close(closing_ms, stream_ms)
         self._rows += ledger.correct()
         return self._outcome(outcome.records)
 
     def snapshot(self) -> bytes:
         """The whole state as one value: restored and fed from ``resume_offsets``, it goes on as never stopped."""
-        waiting = [Held(one.order_ms, one.event.noted_ms, one.event.late, one.at) for one in self._waiting]
+        waiting = [
+            Held(order_ms, event.noted_ms, event.late, topic, offset, place, append_ms)
+            for order_ms, event, topic, offset, place, append_ms in self._waiting
+        ]
         sources = self._arrivals.sources.values()
         return write_state(
             State(
@@ -161,14 +163,40 @@ class Engine:
         for topic, next_offset, latest_ms in state.sources:
             source = engine._arrivals.source(topic)
             source.next_offset, source.latest_ms = next_offset, latest_ms
-            source.held = {held.at.offset: None for held in state.held if held.at.topic == topic}
+            source.held = {held.offset: None for held in state.held if held.topic == topic}
         load_shop(engine._shop, state.shop)
         return engine
 
-    def _absorb(self, record: Record) -> None:
-        """Take one record into arrival order: reject it, or give it its key in the processing order."""
-        self._counts["records"] += 1
-        decoded = self._decoder.decode(record.topic, record.key, record.value, record.append_ms)
+    def _absorb_some(self) -> int:
+        """Take some records into arrival order, as many as are processed at a time; returns their number."""
+        taken = 0
+        while taken < SUB_BATCH and (run := self._arrivals.take(SUB_BATCH - taken)) is not None:
+            taken += len(run.offsets)
+            self._absorb(run)
+        return taken
+
+    def _absorb(self, run: Run) -> None:
+        """Give each event its key in the processing order; whatever is unusual about one is left to ``_look_at``."""
+        self._counts["records"] += len(run.offsets)
+        decoded = self._decoder.decode_all(run)
+        slack, topic, waiting = self.spec.max_out_of_orderness_ms, run.topic, self._waiting
+        stream_ms, usual = self.stream_ms, 0
+        for place, (event, offset, append_ms) in enumerate(zip(decoded, run.offsets, run.append_ms, strict=True)):
+            if event.__class__ is list or stream_ms is None or event.event_ms < stream_ms - slack:
+                self.stream_ms = stream_ms
+                self._look_at(run.record(place), event if event.__class__ is list else [Decoded(event)])
+                stream_ms = self.stream_ms
+                continue
+            event_ms: int = event.event_ms
+            stream_ms = max(stream_ms, event_ms)
+            event.order_ms, event.noted_ms, event.late = event_ms, stream_ms, False
+            usual += 1
+            waiting.append((event_ms, event, topic, offset, 0, append_ms))
+        self.stream_ms = stream_ms
+        self._counts["events"] += usual
+
+    def _look_at(self, record: Record, decoded: list[Decoded]) -> None:
+        """Reject each event of a record, set it aside, or give it its key in the processing order."""
         self._counts["events"] += len(decoded)
         if not decoded:
             self._counts["skipped"] += 1
@@ -182,22 +210,20 @@ class Engine:
                 self._admit(one, one.event, record, place)
 
     def _admit(self, decoded: Decoded, event: Event, record: Record, place: int) -> None:
-        spec, event_ms = self.spec, event.event_ms
-        stream_ms = self.stream_ms
+        event_ms, stream_ms = event.event_ms, self.stream_ms
         if stream_ms is None or event_ms > stream_ms:
             if stream_ms is None:
                 self._begin(event_ms)
             self.stream_ms = stream_ms = event_ms
-        elif stream_ms - event_ms > spec.max_lateness_ms:
+        elif stream_ms - event_ms > self.spec.max_lateness_ms:
             self._reject(record, "too_late", f"{stream_ms - event_ms} ms behind stream time")
             return
-        watermark_ms = stream_ms - spec.max_out_of_orderness_ms
+        watermark_ms = stream_ms - self.spec.max_out_of_orderness_ms
         event.order_ms = max(event_ms, watermark_ms)
         event.noted_ms = stream_ms
         event.late = self._shop.ledger.is_closed(event_ms, watermark_ms)
         self._note_arrival(decoded, behind=event_ms < watermark_ms)
-        at = Coordinates(record.topic, record.offset, place, record.append_ms)
-        self._waiting.append(Waiting(event.order_ms, event, at))
+        self._waiting.append((event.order_ms, event, record.topic, record.offset, place, record.append_ms))
 
     def _begin(self, event_ms: int) -> None:
         ledger = self._shop.ledger
@@ -259,13 +285,10 @@ class Engine:
         end = bisect_left(waiting, before_ms, key=itemgetter(0))
         if not end:
             return
-        apply, copies = self._shop.apply, 0
-        for _, event, _ in waiting[:end]:
-            if not apply(event):
-                copies += 1
+        counted = self._shop.apply_all([one[1] for one in waiting[:end]])
         del waiting[:end]
-        self._counts["counted"] += end - copies
-        self._counts["duplicates"] += copies
+        self._counts["counted"] += counted
+        self._counts["duplicates"] += end - counted
 
     def _resume(self) -> bool:
         """After ``restore``: take up the waiting events again, once all their records were read."""
@@ -273,21 +296,21 @@ class Engine:
         if any(source.missing() for source in sources.values()):
             return False
         for held in self._held:
-            record = sources[held.at.topic].held.get(held.at.offset)
-            event = self._decode_held(record, held) if record is not None else None
+            record = sources[held.topic].held.get(held.offset)
+            event = self._read_again(record, held) if record is not None else None
             if event is None:
                 self._counts["lost"] += 1
                 continue
             event.order_ms, event.noted_ms, event.late = held.order_ms, held.noted_ms, held.late
-            self._waiting.append(Waiting(held.order_ms, event, held.at))
+            self._waiting.append((held.order_ms, event, held.topic, held.offset, held.place, held.append_ms))
         self._held = []
         for source in sources.values():
             source.held = {}
         return True
 
-    def _decode_held(self, record: Record, held: Held) -> Event | None:
-        decoded = self._decoder.decode(record.topic, record.key, record.value, held.at.append_ms)
-        return decoded[held.at.place].event if held.at.place < len(decoded) else None
+    def _read_again(self, record: Record, held: Held) -> Event | None:
+        decoded = self._decoder.decode(record.topic, record.key, record.value, held.append_ms)
+        return decoded[held.place].event if held.place < len(decoded) else None
 
     def _outcome(self, absorbed: int) -> Outcome:
         outcome = Outcome(self._rows, self._rejects, absorbed)

@@ -64,10 +64,18 @@ class Funnel:
             step = self.steps[key] = self._make(mask, EVENT_TYPES[kind], standing)
         return step
 
+    def code(self, counters: tuple[int, ...]) -> int:
+        """The code of these counters, each counted once."""
+        code = self._code_ids.get(counters)
+        if code is None:
+            code = self._code_ids[counters] = len(self.codes)
+            self.codes.append(counters)
+        return code
+
     def load(self, codes: list[tuple[int, ...]]) -> None:
         """Know the codes of a snapshot again, under the same numbers."""
         for counters in codes:
-            self._code(counters)
+            self.code(counters)
 
     def _make(self, mask: int, event_type: str, standing: int) -> Step:
         counters = ["sessions"] if standing == OPENS else []
@@ -86,12 +94,5 @@ class Funnel:
                 missing = [one for one in range(place) if not (mask | mask >> STAGE_COUNT) >> one & 1]
                 counters += [f"implied.{STAGES[one]}" for one in missing]
                 mask |= 1 << place | sum(1 << STAGE_COUNT + one for one in missing)
-        code = self._code(tuple(self._names.id(name) for name in counters)) if counters else -1
+        code = self.code(tuple(self._names.id(name) for name in counters)) if counters else -1
         return Step(mask, code, reach, int(is_page), int(is_product), int(not is_page and not is_product))
-
-    def _code(self, counters: tuple[int, ...]) -> int:
-        code = self._code_ids.get(counters)
-        if code is None:
-            code = self._code_ids[counters] = len(self.codes)
-            self.codes.append(counters)
-        return code

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from streams.engine.counters import COUNTER_BITS, CounterNames, Tally
+from streams.engine.counters import CounterNames, Tally, product_entry
 from streams.engine.rows import Segment
 from streams.engine.segments import Leaves, Values
 from streams.events import KIND_OF_TYPE, Event
@@ -14,6 +13,7 @@ from streams.events import KIND_OF_TYPE, Event
 __all__ = ["Products"]
 
 PRODUCT_VIEW: Final = KIND_OF_TYPE["product_view"]
+VIEWED: Final = 10_000
 
 
 class Axis(NamedTuple):
@@ -43,7 +43,8 @@ class Products:
         self._views, self._adds = names.id("product_views"), names.id("cart_adds")
         self._items = names.id("cart_items")
         self._told: Callable[[Any], tuple[int, ...]] = self._one if len(product) == 1 else self._many
-        self._get = attrgetter(*attributes) if attributes else None
+        self._simple = len(self.axes) == 1
+        self._viewed: dict[str | None, int] = {}
 
     def segment(self, axis: int, leaf: int) -> Segment:
         """The segment of a leaf of an axis."""
@@ -51,24 +52,38 @@ class Products:
 
     def count(self, event: Event, session_codes: tuple[int, ...], tally: Tally) -> None:
         """Count a product view or an add to cart: once in each distinct segment, items under their own."""
-        lines = [(self._told(item), item.quantity or 1) for item in event.items or ()]
+        views, sums, items = event.kind == PRODUCT_VIEW, tally.products, event.items
+        if self._simple and views and items is not None and len(items) == 1:
+            value = getattr(items[0], self._attributes[0])
+            entry = self._viewed.get(value)
+            if entry is None:
+                entry = self._view(value)
+            sums[entry] = sums.get(entry, 0) + 1
+            return
+        lines = [(self._told(item), item.quantity or 1) for item in items or ()]
         if not lines:
             lines = [((0,) * len(self._values), 1)]
-        views = event.kind == PRODUCT_VIEW
-        sums = tally.products
         for place, axis in enumerate(self.axes):
             shared = tuple(session_codes[one] for one in axis.from_session)
             seen = set()
             for codes, quantity in lines:
                 own = tuple(codes[one] for one in axis.from_item)
-                leaf = axis.leaves.leaf(own + shared if axis.item_first else shared + own) << COUNTER_BITS
+                leaf = axis.leaves.leaf(own + shared if axis.item_first else shared + own)
                 if leaf not in seen:
                     seen.add(leaf)
-                    entry = (place, leaf | (self._views if views else self._adds))
+                    entry = product_entry(place, leaf, self._views if views else self._adds)
                     sums[entry] = sums.get(entry, 0) + 1
                 if not views:
-                    entry = (place, leaf | self._items)
+                    entry = product_entry(place, leaf, self._items)
                     sums[entry] = sums.get(entry, 0) + quantity
+
+    def _view(self, value: str | None) -> int:
+        """The entry of a view of one item with this value, where there is one product dimension and no pair with it."""
+        leaf = self.axes[0].leaves.leaf((self._values[0].code(value),))
+        if len(self._viewed) >= VIEWED:
+            self._viewed.clear()
+        entry = self._viewed[value] = product_entry(0, leaf, self._views)
+        return entry
 
     def _one(self, item: Any) -> tuple[int, ...]:
         return (self._values[0].code(getattr(item, self._attributes[0])),)

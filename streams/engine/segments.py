@@ -15,6 +15,7 @@ MISSING: Final = 0
 REST: Final = 1
 SAID_UNKNOWN: Final = 2
 LONGEST_VALUE: Final = 256
+ADOPTED: Final = 20_000
 
 
 class Values:
@@ -71,6 +72,8 @@ class Leaves:
         self.full: list[bool] = []
         self._ids: dict[tuple[int, ...], int] = {}
         self._filled: dict[tuple[int, int], int] = {}
+        self._adopted: dict[tuple[int, tuple[Any, ...]], int] = {}
+        """Leaves of values met lately, so that few are put together twice; in memory only."""
         self._segments: dict[int, tuple[Segment, ...]] = {}
         self.leaf((MISSING,) * len(dimensions))
 
@@ -95,10 +98,17 @@ class Leaves:
 
     def adopt(self, leaf: int, told: tuple[Any, ...]) -> int:
         """``leaf``, with the values of an event where it has none; only these become known."""
-        codes = self.codes[leaf]
-        return self.leaf(
-            tuple(code or values.code(value) for code, values, value in zip(codes, self.dimensions, told, strict=True))
-        )
+        known = self._adopted.get((leaf, told))
+        if known is not None:
+            return known
+        codes = [
+            code or values.code(value)
+            for code, values, value in zip(self.codes[leaf], self.dimensions, told, strict=True)
+        ]
+        if len(self._adopted) >= ADOPTED:
+            self._adopted.clear()
+        adopted = self._adopted[leaf, told] = self.leaf(tuple(codes))
+        return adopted
 
     def segments(self, leaf: int) -> tuple[Segment, ...]:
         """The whole, each single value, and the configured pairs of a leaf."""
@@ -115,7 +125,7 @@ class Leaves:
         kept = [0, *sorted(used - {0})]
         old_codes = self.codes
         self.codes, self.full = [], []
-        self._ids, self._filled, self._segments = {}, {}, {}
+        self._ids, self._filled, self._adopted, self._segments = {}, {}, {}, {}
         return {old: self.leaf(old_codes[old]) for old in kept}
 
     def state(self) -> list[tuple[int, ...]]:

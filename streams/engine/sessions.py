@@ -33,9 +33,11 @@ class Sessions:
         self._horizons = tuple(zip(spec.cohort_horizons_ms, ledger.cohort_counters, strict=True))
         self._ledger, self._leaves = ledger, leaves
         self.funnel = Funnel(names, spec.page_view_events)
+        self._steps = self.funnel.steps
         self._told = _teller(attributes)
         self._wheel = Wheel(spec.window_ms, spec.grace_ms)
         self.open: dict[str, Session] = {}
+        self._cohort_codes: dict[tuple[int, int], int] = {}
         self._ended, self._bounces = names.id("sessions_ended"), names.id("bounces")
         self._ended_views, self._ended_dwell = names.id("ended_page_views"), names.id("ended_dwell_ms")
 
@@ -62,6 +64,7 @@ class Sessions:
             leaf = session.leaf
             if not self._leaves.full[leaf]:
                 leaf = session.leaf = self._leaves.adopt(leaf, self._told(event))
+                session.seen_ms = None
         else:
             leaf = self._leaves.adopt(0, self._told(event))
             standing = ALONE
@@ -69,6 +72,42 @@ class Sessions:
                 standing, joined = OPENS, self._begin(event, leaf)
         self._count(event, joined, standing, leaf, tally)
         return joined if standing == OPENS else session, joined, leaf
+
+    def glance(self, event: Any, session: Session) -> bool:
+        """Whether an event simply goes on with its open session: nothing to end, to wait for or to learn."""
+        event_ms = event.event_ms
+        return (
+            not event.late
+            and session.due_ms >= event.order_ms
+            and event_ms <= session.last_ms + self._gap
+            and event_ms + self._gap >= event.order_ms
+            and self._leaves.full[session.leaf]
+        )
+
+    def browse(self, event: Any, session: Session, tally: Tally) -> None:
+        """Count a browsing event of which ``glance`` says that it simply goes on: ``apply`` in fewer steps."""
+        event_ms = event.event_ms
+        if event_ms > session.last_ms:
+            session.last_ms = event_ms
+            due = event_ms + self._gap
+            if due < session.due_ms:  # it had to wait, and has not to any more
+                self._wheel.put(event.key, due)
+            session.due_ms = due
+        known = session.mask
+        step = self._steps.get(JOINS << 14 | known << 4 | event.kind) or self.funnel.step(known, event.kind, JOINS)
+        mask, code, reach, pages, products, others = step
+        if code >= 0:
+            tally.codes.append(session.leaf << CODE_BITS | code)
+        if pages:
+            session.page_views += 1
+        if products:
+            session.product_views += 1
+        if others:
+            session.others += 1
+        if reach:
+            session.mask = mask
+            if reach << 1 & ~session.cohorts or len(self._horizons) > 1:
+                self._reach(event, session, reach << 1)
 
     def fire(self, closing_ms: int) -> None:
         """End every session whose end is due before a closing."""
@@ -125,11 +164,12 @@ class Sessions:
             fresh = reached & ~(session.cohorts >> shift)
             if fresh and after <= horizon:
                 session.cohorts |= fresh << shift
-                sums = self._ledger.cohort(session.opened_ms, horizon, event.order_ms).sessions
-                leaf = session.opening_leaf << COUNTER_BITS
-                for bit, counter in enumerate(counters):
-                    if fresh >> bit & 1:
-                        sums[leaf | counter] = sums.get(leaf | counter, 0) + 1
+                code = self._cohort_codes.get((place, fresh))
+                if code is None:
+                    told = tuple(counter for bit, counter in enumerate(counters) if fresh >> bit & 1)
+                    code = self._cohort_codes[place, fresh] = self.funnel.code(told)
+                tally = self._ledger.cohort(session.opened_ms, horizon, event.order_ms)
+                tally.codes.append(session.opening_leaf << CODE_BITS | code)
 
     def _end(self, key: str, session: Session, position_ms: int) -> None:
         del self.open[key]

@@ -16,11 +16,13 @@ from streams.engine.sessions import IS_BACK_OFFICE, IS_SHOPPER, Sessions
 from streams.engine.spec import EngineSpec
 from streams.engine.windows import Ledger
 from streams.errors import ConfigError
-from streams.events import EVENT_TYPES, KIND_OF_TYPE, ORDER_EVENTS
+from streams.events import BROWSING, EVENT_TYPES, KIND_OF_TYPE, ORDER_EVENTS
 
 __all__ = ["Shop"]
 
 ADD: Final = KIND_OF_TYPE["add_to_cart"]
+PRODUCT_VIEW: Final = KIND_OF_TYPE["product_view"]
+IS_BROWSING: Final = tuple(name in BROWSING for name in EVENT_TYPES)
 IS_ORDER: Final = tuple(name in ORDER_EVENTS for name in EVENT_TYPES)
 HAS_PRODUCTS: Final = tuple(name in ("product_view", "add_to_cart") for name in EVENT_TYPES)
 CROWDED: Final = 50_000
@@ -52,16 +54,48 @@ class Shop:
         self.payments = Payments(spec, self.names, self.order_leaves, attributes[len(session) :])
         self.duplicates = Duplicates(spec.max_lateness_ms + spec.max_out_of_orderness_ms)
         self._cart_items = self.names.id("cart_items")
+        self._window_ms = spec.window_ms
+        self._visitors: dict[str, int] = {}
+        """Hashes of the ids that were met lately, so that few are made twice; in memory only."""
         self.crowded = CROWDED
         """So many leaves are worth a look for those that nothing refers to any more."""
 
-    def apply(self, event: Any) -> bool:
-        """Count an event; False where it is a copy of one that counted."""
-        ledger, kind = self.ledger, event.kind
-        if event.identity and self.duplicates.is_copy(event.identity, event.event_time, event.event_ms):
-            ledger.tally(event.noted_ms, event.order_ms).note("duplicates")
-            return False
-        tally = ledger.tally(event.event_ms, event.order_ms)
+    def apply_all(self, events: list[Any]) -> int:
+        """Count events in processing order; returns how many were no copies of what counted before."""
+        fresh, copies = self.duplicates.sift(events)
+        for event in copies:
+            self.ledger.tally(event.noted_ms, event.order_ms).note("duplicates")
+        ledger, apply = self.ledger, self.apply
+        sessions, carts, glance = self.sessions.open, self.carts.open, self.sessions.glance
+        window_ms, start_ms, tally = self._window_ms, None, None
+        for event in fresh:
+            session, kind = sessions.get(event.key), event.kind
+            if session is None or not IS_BROWSING[kind] or not glance(event, session):
+                apply(event)
+                continue
+            leaf = session.leaf
+            cart = carts.get(event.key)
+            if cart is not None and cart.leaf != leaf:
+                apply(event)
+                continue
+            event_ms = event.event_ms
+            if tally is None or event_ms - event_ms % window_ms != start_ms:
+                tally, start_ms = ledger.tally(event_ms, event.order_ms), event_ms - event_ms % window_ms
+            self.sessions.browse(event, session, tally)
+            if kind == PRODUCT_VIEW and self.products.axes:
+                self.products.count(event, self.leaves.codes[leaf], tally)
+            visitor = self._visitor(event, session)
+            if session.visitor != visitor:
+                tally.seen.add((leaf, visitor))
+            elif session.seen_ms != start_ms:
+                session.seen_ms = start_ms
+                tally.seen.add((leaf, visitor))
+        return len(fresh)
+
+    def apply(self, event: Any) -> None:
+        """Count one event, whatever it is."""
+        kind = event.kind
+        tally = self.ledger.tally(event.event_ms, event.order_ms)
         session, joined, leaf = self.sessions.apply(event, tally)
         if HAS_PRODUCTS[kind]:
             if kind == ADD:
@@ -76,7 +110,6 @@ class Shop:
             paid = self.payments.apply(event, self.leaves.codes[leaf], session is None, tally)
         if not IS_BACK_OFFICE[kind]:
             self.carts.apply(event, leaf, paid)
-        return True
 
     def fire(self, closing_ms: int) -> None:
         """Fire every timer that is due before a closing."""
@@ -98,12 +131,17 @@ class Shop:
 
     def _visitor(self, event: Any, joined: Any) -> int:
         """The visitor's key: the event's, else the first that its session had, else the session key."""
-        if event.visitor_id:
-            visitor = self._hash(event.visitor_id)
-            if joined is not None and not joined.visitor:
-                joined.visitor = visitor
-            return visitor
-        return (joined is not None and joined.visitor) or self._hash(event.key)
+        told = event.visitor_id
+        if not told:
+            return (joined is not None and joined.visitor) or self._hash(event.key)
+        visitor = self._visitors.get(told)
+        if visitor is None:
+            if len(self._visitors) >= CROWDED:
+                self._visitors.clear()
+            visitor = self._visitors[told] = self._hash(told)
+        if joined is not None and not joined.visitor:
+            joined.visitor = visitor
+        return visitor
 
     def _renumber(self) -> None:
         """Drop the leaves that nothing refers to: distinct tuples of values keep coming, few of them stay."""

@@ -33,7 +33,7 @@ class TallyState(msgspec.Struct, array_like=True):
     codes: Sums
     sessions: Sums
     orders: Sums
-    products: list[tuple[int, int, int]]
+    products: Sums
     seen: list[tuple[int, int]]
     whole: list[tuple[str, int]]
 
@@ -166,7 +166,7 @@ def _dump_tally(place: tuple[int, int], tally: Tally) -> TallyState:
         codes=sorted(tally.counted_codes().items()),
         sessions=sorted(tally.sessions.items()),
         orders=sorted(tally.orders.items()),
-        products=sorted((axis, entry, amount) for (axis, entry), amount in tally.products.items()),
+        products=sorted(tally.products.items()),
         seen=sorted(tally.seen),
         whole=sorted(tally.whole.items()),
     )
@@ -176,6 +176,6 @@ def _load_tally(state: TallyState) -> Tally:
     tally = Tally()
     tally.codes = list(Counter(dict(state.codes)).elements())
     tally.sessions, tally.orders, tally.whole = dict(state.sessions), dict(state.orders), dict(state.whole)
-    tally.products = {(axis, entry): amount for axis, entry, amount in state.products}
+    tally.products = dict(state.products)
     tally.seen = set(state.seen)
     return tally

@@ -11,7 +11,8 @@ class Session(msgspec.Struct, gc=False, array_like=True):
     """An open session.
 
     ``due_ms`` is the position of the watermark at which its end is looked at: its end, except where that was set in
-    the past. ``cohorts`` has six bits a horizon: the opening, and each stage reached within it.
+    the past. ``cohorts`` has six bits a horizon: the opening, and each stage reached within it. ``seen_ms`` is
+    the window in which ``visitor`` was last noted under ``leaf``.
     """
 
     opened_ms: int
@@ -25,6 +26,7 @@ class Session(msgspec.Struct, gc=False, array_like=True):
     product_views: int = 0
     others: int = 0
     visitor: int = 0
+    seen_ms: int | None = None
 
 
 class Cart(msgspec.Struct, gc=False, array_like=True):

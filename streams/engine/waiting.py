@@ -6,24 +6,10 @@ from typing import NamedTuple
 
 from streams.events import Event
 
-__all__ = ["Coordinates", "Held", "Waiting"]
+__all__ = ["Held", "Waiting"]
 
-
-class Coordinates(NamedTuple):
-    """Where an event can be read again: its record, its place in it, and the append time that it was judged by."""
-
-    topic: str
-    offset: int
-    place: int
-    append_ms: int
-
-
-class Waiting(NamedTuple):
-    """An event that was accepted and waits until the watermark has passed its key."""
-
-    order_ms: int
-    event: Event
-    at: Coordinates
+Waiting = tuple[int, Event, str, int, int, int]
+"""Key of the processing order, event, topic, offset, place in the record, append time: plain, one is made an event."""
 
 
 class Held(NamedTuple):
@@ -32,4 +18,7 @@ class Held(NamedTuple):
     order_ms: int
     noted_ms: int
     late: bool
-    at: Coordinates
+    topic: str
+    offset: int
+    place: int
+    append_ms: int

@@ -1,0 +1,163 @@
+"""Cost of the engine by stage, beside a bare loop (parse and count) over the same bytes, in turns in the same run.
+
+    python benchmarks/engine_stages.py [EVENTS]
+
+Ratios to the bare loop repeat within about a tenth; microseconds of processor time depend on the machine.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable
+from random import Random
+from time import process_time
+from typing import Any
+
+import orjson
+
+from streams.engine import NO_APPEND_TIME, Batch, Engine, EngineSpec, SourceSpec
+
+START_MS = 1_772_366_400_000
+EVENTS_PER_SECOND = 200
+FETCH = 2_000
+CHANNELS = ("sem", "seo", "direct", "mail", "social", "affiliate")
+DEVICES = ("ios", "android", "web")
+REGIONS = tuple(f"CN-{number}" for number in range(11, 45))
+CUSTOMERS = ("new", "returning")
+CATEGORIES = tuple(f"c-{number}" for number in range(20))
+METHODS = ("alipay", "wechat", "card", "cod")
+KINDS = ("page_view", "list_view", "product_view", "add_to_cart", "remove_from_cart", "cart_view", "checkout_started")
+WEIGHTS = (40, 22, 24, 6, 1, 3, 2)
+
+
+def make_lines(count: int) -> list[bytes]:
+    """A seeded stream: browsing by many open sessions, 4.5 % orders, copies, and disorder up to 4 s."""
+    rng = Random(7)
+    live: list[dict[str, Any]] = []
+    lines: list[tuple[float, bytes]] = []
+    for number in range(count):
+        at_ms = START_MS + number * 1000 // EVENTS_PER_SECOND
+        if not live or rng.random() < 0.12:
+            live.append(_shopper(rng, number))
+        shopper = live[-1 - min(int(rng.expovariate(1 / 1500)), len(live) - 1)]
+        event = _event(rng, number, at_ms, shopper)
+        line = orjson.dumps(event)
+        lines.append((at_ms + rng.random() * 4_000, line))
+        if rng.random() < 0.005:
+            lines.append((at_ms + 4_000 + rng.random() * 20_000, line))
+    return [line for _, line in sorted(lines, key=lambda pair: pair[0])]
+
+
+def _shopper(rng: Random, number: int) -> dict[str, Any]:
+    return {
+        "session_id": f"s-{number:x}-{rng.getrandbits(48):012x}",
+        "visitor_id": f"v-{rng.getrandbits(48):012x}",
+        "channel": rng.choice(CHANNELS),
+        "device": rng.choice(DEVICES),
+        "region": rng.choice(REGIONS),
+        "customer_type": rng.choice(CUSTOMERS),
+    }
+
+
+def _event(rng: Random, number: int, at_ms: int, shopper: dict[str, Any]) -> dict[str, Any]:
+    second, milli = divmod(at_ms - START_MS, 1000)
+    hour, rest = divmod(second, 3600)
+    clock = f"2026-03-01T{12 + hour:02}:{rest // 60:02}:{rest % 60:02}.{milli:03}Z"
+    event = {"event_id": f"e-{number:09}-{rng.getrandbits(32):08x}", "event_time": clock, **shopper}
+    if rng.random() < 0.045:
+        order = {
+            "order_id": f"o-{shopper['session_id']}",
+            "payment_method": rng.choice(METHODS),
+            "payment_provider": "psp-1",
+        }
+        kind = rng.choice(("order_placed", "payment_attempted", "payment_succeeded", "payment_failed", "order_paid"))
+        return {
+            **event,
+            **order,
+            "event_type": kind,
+            "payment_id": f"p-{number}",
+            "amount": "199.00",
+            "currency": "CNY",
+        }
+    kind = rng.choices(KINDS, WEIGHTS)[0]
+    event["event_type"] = kind
+    if kind in ("product_view", "add_to_cart"):
+        event["items"] = [{"product_id": "p-1", "category": rng.choice(CATEGORIES), "quantity": 1, "price": "99.00"}]
+    return event
+
+
+STAGES = ("decode", "dedup", "apply", "close", "rest")
+
+
+class Stages:
+    """Clocks at the borders of an engine's stages; what a stage calls of another is taken off it."""
+
+    def __init__(self, engine: Any) -> None:
+        self.spent = dict.fromkeys(STAGES, 0.0)
+        self._inner = 0.0
+        shop = engine._shop
+        self._time(engine._decoder, "decode_all", "decode")
+        self._time(shop.duplicates, "sift", "dedup")
+        self._time(shop, "apply_all", "apply")
+        for owner, name in ((shop, "fire"), (shop, "forget"), (shop.ledger, "close")):
+            self._time(owner, name, "close")
+        self._time(engine, "drain", "rest")
+
+    def _time(self, owner: Any, name: str, stage: str) -> None:
+        call: Callable[..., Any] = getattr(owner, name)
+
+        def timed(*args: Any) -> Any:
+            outside, self._inner = self._inner, 0.0
+            started = process_time()
+            try:
+                return call(*args)
+            finally:
+                whole = process_time() - started
+                self.spent[stage] += whole - self._inner
+                self._inner = outside + whole
+
+        setattr(owner, name, timed)
+
+
+def bare(values: list[bytes], counts: dict[str, int]) -> None:
+    """The least that any consumer does: parse and count."""
+    loads = orjson.loads
+    for value in values:
+        kind = loads(value)["event_type"]
+        counts[kind] = counts.get(kind, 0) + 1
+
+
+def main(count: int) -> None:
+    """Run both in turns and print microseconds an event and ratios."""
+    lines = make_lines(count)
+    engine = Engine(EngineSpec(sources=(SourceSpec("clickstream"),)), 0)
+    stages = Stages(engine)
+    counts: dict[str, int] = {}
+    bare_s = engine_s = 0.0
+    rows = 0
+    gc.collect()
+    gc.freeze()
+    for start in range(0, len(lines), FETCH):
+        values = lines[start : start + FETCH]
+        size = len(values)
+        batch = Batch("clickstream", 0, range(start, start + size), [NO_APPEND_TIME] * size, [None] * size, values)
+        started = process_time()
+        bare(values, counts)
+        between = process_time()
+        engine.push(batch)
+        rows += len(engine.drain().rows)
+        engine_s += process_time() - between
+        bare_s += between - started
+    per_event = 1e6 / len(lines)
+    print(
+        f"{len(lines)} events, {sum(map(len, lines)) // len(lines)} bytes, {engine.open_sessions} sessions, {rows} rows"
+    )
+    print(f"{'bare':12} {bare_s * per_event:6.2f} us")
+    for stage, spent in stages.spent.items():
+        print(f"{stage:12} {spent * per_event:6.2f} us {spent / bare_s:6.2f} x bare")
+    print(f"{'total':12} {engine_s * per_event:6.2f} us {engine_s / bare_s:6.2f} x bare")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 300_000)
