@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from detectors.base import Incident
 from streams.durations import format_duration
+from streams.engine.spec import MINUTE_MS
 from streams.kpis import Kpi, minor_exponent
 from streams.replay.accounting import accounting, reproduce
 from streams.replay.options import show_moment
@@ -225,6 +226,7 @@ def _figure(replayed: Replayed, kpi: Kpi, points: Sequence[Point], segment: str 
     chart = band_chart(kpi, points, shades, ZoneInfo(zone))
     over = f'<span class="now">{escape(_over_all(replayed, kpi, points))}</span>'
     where = f" · {segment}" if segment else ""
+    where += f" · by {format_duration(kpi.min_window_ms)}" if kpi.min_window_ms > MINUTE_MS else ""
     return (
         f'<figure><span class="figures">{over}</span><h3>{escape(kpi.name)}{escape(where)}</h3>{chart}'
         f"<figcaption>{escape(kpi.word)}{' · ' if kpi.word else ''}{escape(kpi.help)} "

@@ -6,13 +6,16 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import orjson
 
 from detectors.base import Incident
 from streams.anomalies import encode_incident
+from streams.coarse import Coarser
 from streams.engine.batch import Reject
 from streams.engine.rows import WHOLE, Row, Segment
+from streams.engine.spec import HOUR_MS, MINUTE_MS
 from streams.kpis import STAGES, Kpi, counters_of
 from streams.merge import MergedWindow, combine
 from streams.monitor import Judgement
@@ -124,6 +127,8 @@ class Review(Listener):
         Windows outside are passed over; None: no bound.
     paid_channels
         Channels whose sessions are bought.
+    window_ms, zone
+        Length of a window, and the clock that hours and days follow.
     compare
         Keep the counters of every row, to lay them beside those of the live run.
     """
@@ -132,6 +137,8 @@ class Review(Listener):
     since_ms: int | None = None
     until_ms: int | None = None
     paid_channels: Sequence[str] = ()
+    window_ms: int = MINUTE_MS
+    zone: ZoneInfo | None = None
     compare: bool = False
     series: dict[SeriesKey, list[Point]] = field(default_factory=lambda: defaultdict(list))
     incidents: dict[str, Incident] = field(default_factory=dict)
@@ -146,6 +153,10 @@ class Review(Listener):
     _counted_until_ms: int = 1 << 62
     _charted_until_ms: int = 1 << 62
     _run_up: dict[SeriesKey, deque[Point]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=RUN_UP)))
+
+    def __post_init__(self) -> None:
+        sizes = {kpi.min_window_ms for kpi in self.kpis if kpi.min_window_ms > self.window_ms}
+        self._coarser = {size: Coarser(size, self.zone) for size in sorted(sizes)}
 
     def judged(self, window: MergedWindow, judgement: Judgement) -> None:
         """Take what the monitor said of a window."""
@@ -174,17 +185,37 @@ class Review(Listener):
         whole = window.rows.get(WHOLE)
         if whole is None or not self._charts(window):
             return
+        self._chart(window, whole)
+        alone = window._replace(rows={WHOLE: whole})
+        for coarser in self._coarser.values() if window.kind == "window" else ():
+            for longer in coarser.push(alone):
+                self._chart(longer, longer.rows[WHOLE])
+
+    def finished(self) -> None:
+        """No more windows will come: longer ones that are begun are charted as they are."""
+        for coarser in self._coarser.values():
+            for longer in coarser.flush():
+                self._chart(longer, longer.rows[WHOLE])
+
+    def _chart(self, window: MergedWindow, whole: Row) -> None:
+        """Add the KPIs that are formed over windows of this length and were not judged in it."""
         counters = counters_of(whole, window.rows, self.paid_channels)
+        length = self._length_of(window)
         for kpi in self.kpis:
             points = self.series[kpi.name, WHOLE]
             judged = points and points[-1].start_ms == window.start_ms
-            if kpi.horizon_ms != window.horizon_ms or judged:
+            if kpi.horizon_ms != window.horizon_ms or judged or length != max(kpi.min_window_ms, self.window_ms):
                 continue
             successes, trials = kpi.counts(counters)
             value = kpi.value(counters)
             points.append(
                 Point(window.start_ms, window.end_ms, value, successes, trials, None, None, None, "unjudged", False)
             )
+
+    def _length_of(self, window: MergedWindow) -> int:
+        length = window.end_ms - window.start_ms
+        # A day of 23 or 25 hours is a day.
+        return next((size for size in self._coarser if abs(size - length) <= HOUR_MS and size > HOUR_MS), length)
 
     def settled(self, window: MergedWindow) -> None:
         """Take a window in its final form."""

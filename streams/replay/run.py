@@ -12,6 +12,7 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from streams.coarse import zone_of
 from streams.engine.batch import Batch
 from streams.engine.rows import encode_row
 from streams.engine.spec import EngineSpec, SourceSpec
@@ -136,6 +137,8 @@ class _Run:
             options.since_ms,
             options.until_ms,
             options.monitor.paid_channels,
+            self.spec.window_ms,
+            zone_of(options.time_zone),
             compare=bool(options.kpi_topic),
         )
         if options.until_ms is not None:
@@ -248,6 +251,7 @@ class _Run:
     def replayed(self, source: str, read_from_ms: int | None = None, missing_ms: int = 0) -> Replayed:
         """The outcome; writes the files that were asked for."""
         options, review = self.options, self.review
+        review.finished()
         replayed = Replayed(
             source=source,
             since_ms=options.since_ms if options.since_ms is not None else review.first_ms,

@@ -1,5 +1,7 @@
 """KPIs: formulas, the catalogue, and tables of the configuration."""
 
+from pathlib import Path
+
 import pytest
 
 from streams.engine.spec import EngineSpec
@@ -190,3 +192,13 @@ def test_a_bad_table_is_refused_with_the_way_out(table: dict[str, object], told:
 def test_a_currency_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="ISO 4217"):
         catalogue(currencies=("yuan",))
+
+
+def test_the_page_on_kpis_has_each_with_its_formula() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "kpis.md").read_text(encoding="utf-8")
+    for kpi in (*CATALOGUE, *PENDING):
+        assert f"| `{kpi.name}` | {kpi.word} | `{kpi.formula}` |" in page, kpi.name
+    for kpi in CATALOGUE:
+        segments = ", ".join(sorted(kpi.kinds)) or "whole only"
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| `{kpi.name}` ")]
+        assert line.endswith(f"| {segments} |"), kpi.name

@@ -103,7 +103,16 @@ def test_what_follows_the_last_event_is_in_the_rows_and_neither_judged_nor_summe
     assert replayed.totals is not None
     assert replayed.totals.counters["sessions"] == 2
     assert "carts_abandoned" not in replayed.totals.counters
-    assert max(point.end_ms for points in replayed.series.values() for point in points) == START_MS + 3 * MINUTE
+    assert replayed.series["sessions", ()][-1].end_ms == START_MS + 3 * MINUTE
+
+
+def test_kpis_of_longer_windows_are_formed_over_those(tmp_path: Path) -> None:
+    path = write(tmp_path / "day.jsonl", story("a: page+0s | b: page+59m | c: page+61m | d: page+125m"))
+    series = replay_file(path, QUIET).series
+    hours = [(point.start_ms, point.end_ms) for point in series["cart_abandonment_settled_ratio", ()]]
+    assert hours == [(START_MS + n * 60 * MINUTE, START_MS + (n + 1) * 60 * MINUTE) for n in range(3)]
+    assert len(series["refund_ratio", ()]) == 1
+    assert len(series["sessions", ()]) == 125
 
 
 def test_bounds_cut_what_is_told(tmp_path: Path) -> None:
