@@ -54,6 +54,8 @@ Dimension = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
 class Section(BaseModel):
+    """A table of the file: unknown keys are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
 
 
