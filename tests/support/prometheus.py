@@ -1,7 +1,6 @@
 """Real Prometheus for tests: what must be installed, a view with something in every series, questions to the server."""
 
 import json
-import os
 import shutil
 import subprocess
 import urllib.parse
@@ -10,13 +9,12 @@ from collections.abc import Callable
 from time import monotonic, sleep, time
 from typing import Any, NamedTuple, TypeVar
 
-import pytest
-
 from detectors.base import Incident, Verdict
 from streams.engine.rows import Row
 from streams.kpis import CATALOGUE, counters_of
 from streams.telemetry import names
 from streams.telemetry.view import View
+from tests.support.brokers import missing
 
 T = TypeVar("T")
 
@@ -26,10 +24,8 @@ def require(tool: str, *programs: str) -> str:
     found = next(filter(None, map(shutil.which, programs)), None)
     if found:
         return found
-    message = f"none of {', '.join(programs)} is installed"
-    if tool in os.environ.get("FUNNELWATCH_REQUIRE", "").split(","):
-        pytest.fail(f"{message}, and FUNNELWATCH_REQUIRE names {tool}")
-    pytest.skip(message)
+    missing(tool, f"none of {', '.join(programs)} is installed")
+    raise AssertionError("not reached: the test was skipped or has failed")
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
