@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,15 @@ def listens(service: str) -> set[str]:
     return {*published, *SERVICES[service].get("expose", [])}
 
 
+def parser() -> tuple[str, ...]:
+    """The compose program of this machine: Docker's plug-in, or one of the programs of its own."""
+    if (docker := shutil.which("docker")) and run(docker, "compose", "version").returncode == 0:
+        return docker, "compose"
+    return (require("compose", "docker-compose", "podman-compose"),)
+
+
 def test_a_compose_parser_takes_the_file() -> None:
-    program = require("compose", "docker-compose", "podman-compose")
-    told = run(program, "-f", str(ROOT / "docker-compose.yml"), "config")
+    told = run(*parser(), "-f", str(ROOT / "docker-compose.yml"), "config")
     assert told.returncode == 0, told.stderr
     for name in SERVICES:
         assert f"\n  {name}:\n" in told.stdout
