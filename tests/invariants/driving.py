@@ -17,6 +17,7 @@ from tests.support.strategies import Scenario
 
 __all__ = [
     "Cell",
+    "Cells",
     "Driver",
     "Told",
     "cells_of",
@@ -33,6 +34,8 @@ PARTITION = 0
 
 Cell = tuple[str, int, int, Segment]
 """Row kind, horizon (0 for a window), start, segment."""
+Cells = dict[Cell, tuple[dict[str, int], float]]
+"""Counters and visitors of each cell."""
 
 
 @dataclass
@@ -136,7 +139,7 @@ def _batch(topic: str, records: list[SourceRecord]) -> Batch:
     )
 
 
-def cells_of(rows: Iterable[Row]) -> dict[Cell, tuple[dict[str, int], float]]:
+def cells_of(rows: Iterable[Row]) -> Cells:
     """Counters and visitors of each cell, corrections added in."""
     counters: dict[Cell, dict[str, int]] = defaultdict(dict)
     sketches: dict[Cell, list[bytes]] = defaultdict(list)
@@ -153,13 +156,11 @@ def cells_of(rows: Iterable[Row]) -> dict[Cell, tuple[dict[str, int], float]]:
     }
 
 
-def engine_cells(scenario: Scenario, cut: Random | None = None) -> dict[Cell, tuple[dict[str, int], float]]:
+def engine_cells(scenario: Scenario, cut: Random | None = None) -> Cells:
     return cells_of(run(scenario, cut).rows)
 
 
-def reference_cells(
-    scenario: Scenario, arrivals: list[SourceRecord | Idle] | None = None
-) -> dict[Cell, tuple[dict[str, int], float]]:
+def reference_cells(scenario: Scenario, arrivals: list[SourceRecord | Idle] | None = None) -> Cells:
     rows = reference_rows(scenario.arrivals() if arrivals is None else arrivals, scenario.spec)
     return {
         (row.kind, row.horizon_ms or 0, row.start_ms, row.segment): (row.counters, float(len(row.visitors)))
@@ -172,9 +173,7 @@ def differences(scenario: Scenario, cut: Random | None = None) -> list[str]:
     return unequal_cells(reference_cells(scenario), engine_cells(scenario, cut))
 
 
-def unequal_cells(
-    expected: dict[Cell, tuple[dict[str, int], float]], found: dict[Cell, tuple[dict[str, int], float]]
-) -> list[str]:
+def unequal_cells(expected: Cells, found: Cells) -> list[str]:
     """One line for each cell, or counter of a cell, that is not the same in both."""
     lines = []
     for cell in sorted(expected.keys() | found.keys()):

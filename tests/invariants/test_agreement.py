@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from functools import cache
 from random import Random
 
 import pytest
 
-from tests.invariants.driving import cells_of, differences, reference_cells, run_with_silences, unequal_cells
+from tests.invariants.driving import (
+    Cells,
+    cells_of,
+    differences,
+    engine_cells,
+    reference_cells,
+    run_with_silences,
+    unequal_cells,
+)
 from tests.invariants.shrinking import shrunk, tell
 from tests.support.strategies import Scenario, adversarial_scenario
 
@@ -16,6 +26,10 @@ CHUNK = 20
 HUNT = int(os.environ.get("FUNNELWATCH_HUNT", "0"))
 """How many more streams than usual; from ``FUNNELWATCH_HUNT_FROM`` on."""
 HUNT_FROM = int(os.environ.get("FUNNELWATCH_HUNT_FROM", "10000"))
+
+
+def usual_size(seed: int) -> int:
+    return 40 + 20 * (seed % 8)
 
 
 def check(seed: int, size: int) -> None:
@@ -36,7 +50,7 @@ def disagree(scenario: Scenario) -> bool:
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_engine_and_reference_agree_in_every_cell(first: int) -> None:
     for seed in range(first, first + CHUNK):
-        check(seed, size=40 + 20 * (seed % 8))
+        check(seed, size=usual_size(seed))
 
 
 @pytest.mark.parametrize("first", range(0, 60, CHUNK))
@@ -46,6 +60,40 @@ def test_engine_and_reference_agree_when_silence_moves_stream_time(first: int) -
         told, arrivals = run_with_silences(scenario, Random(seed))
         found = unequal_cells(reference_cells(scenario, arrivals), cells_of(told.rows))
         assert not found, f"seed {seed}:\n" + "\n".join(found[:20])
+
+
+@pytest.mark.parametrize("change", [1, -1])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "session_gap_ms",
+        "abandonment_timeout_ms",
+        "conversion_window_ms",
+        "order_memory_ms",
+        "grace_ms",
+        "max_out_of_orderness_ms",
+        "max_lateness_ms",
+        "max_future_ms",
+        "max_record_bytes",
+        "max_values",
+    ],
+)
+def test_the_streams_are_sharp_enough_to_notice_a_difference_of_one(name: str, change: int) -> None:
+    """Otherwise agreement on them would say little about the boundaries."""
+    assert any(_notices(seed, name, change) for seed in range(SEEDS))
+
+
+def _notices(seed: int, name: str, change: int) -> bool:
+    scenario, expected = _told(seed)
+    changed = getattr(scenario.spec, name) + change
+    other = replace(scenario, spec=replace(scenario.spec, **{name: changed}))
+    return changed >= 0 and bool(unequal_cells(expected, engine_cells(other)))
+
+
+@cache
+def _told(seed: int) -> tuple[Scenario, Cells]:
+    scenario = adversarial_scenario(Random(seed), size=usual_size(seed))
+    return scenario, reference_cells(scenario)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from streams.engine.spec import EngineSpec
+from tests.support.malformed import DEFECTS, ODDITIES, POISON
 from tests.support.reference.arrival import arrival_order
 from tests.support.reference.decoding import SourceRecord
 
@@ -35,91 +36,9 @@ SHOPPING = {
     "order_paid": 6,
     "order_cancelled": 2,
     "order_refunded": 3,
+    "ad_report": 1,
 }
 ORDER_EVENTS = [name for name in SHOPPING if name.startswith(("order_", "payment_"))]
-
-POISON = [
-    b"",
-    b"not json",
-    b'{"event_type": "page_view"',
-    b"[1, 2]",
-    b'"page_view"',
-    b"null",
-    b"\xff\xfe\x00",
-    b'{"event_time": 1772366400000, "session_id": "k0"}',
-    b'{"event_type": "", "event_time": 1772366400000, "session_id": "k0"}',
-    b'{"event_type": "newsletter_opened", "event_time": 1772366400000, "session_id": "k0"}',
-    b'{"event_type": 7, "event_time": 1772366400000, "session_id": "k0"}',
-    b'{"event_type": "page_view", "session_id": "k0"}',
-    b'{"event_type": "page_view", "event_time": "", "session_id": "k0"}',
-    b'{"event_type": "page_view", "event_time": "yesterday", "session_id": "k0"}',
-    b'{"event_type": "page_view", "event_time": "2026-03-01T12:00:00", "session_id": "k0"}',
-    b'{"event_type": "page_view", "event_time": "2026-02-30T12:00:00Z", "session_id": "k0"}',
-    b'{"event_type": "page_view", "event_time": true, "session_id": "k0"}',
-    b'{"event_type": "page_view", "event_time": [1772366400000], "session_id": "k0"}',
-    b'{"event_type": "page_view", "event_time": "1772366400000", "session_id": "k0"}',
-    b'{"event_type": "page_view", "event_time": 1772366400000.5, "session_id": "k0"}',
-]
-
-DEFECTS: list[dict[str, Any]] = [
-    {"amount": "much"},
-    {"amount": -4},
-    {"amount": True},
-    {"amount": [1]},
-    {"currency": "EURO"},
-    {"currency": 978},
-    {"currency": "e2r"},
-    {"items": "two shoes"},
-    {"items": {"quantity": 2}},
-    {"items": ["shoe", {"category": "c1", "quantity": 2}]},
-    {"items": [{"quantity": 0}]},
-    {"items": [{"quantity": -1, "category": "c0"}, {"quantity": "3", "category": "c2"}]},
-    {"items": [{"quantity": 2.5}, {"category": ["c1"]}]},
-    {"channel": ["sem"]},
-    {"device": {"os": "ios"}},
-    {"region": True},
-    {"customer_type": [None]},
-    {"payment_method": {}},
-    {"payment_provider": False},
-    {"event_id": ["e"]},
-    {"visitor_id": {"v": 1}},
-    {"user_id": False},
-    {"order_id": ["o-0"]},
-    {"payment_id": True},
-    {"append_time": "soon"},
-    {"sent_at": "2026-03-01"},
-    {"decline": 5},
-    {"session_id": ["k0"]},
-]
-ODDITIES: list[dict[str, Any]] = [
-    {"channel": 7},
-    {"channel": ""},
-    {"device": None},
-    {"device": 1.5},
-    {"region": "unknown"},
-    {"region": "other"},
-    {"items": []},
-    {"items": None},
-    {"items": ""},
-    {"items": [{}]},
-    {"items": [{"quantity": None, "category": ""}]},
-    {"currency": "jpy"},
-    {"currency": "KWD"},
-    {"currency": "XXQ"},
-    {"amount": 0},
-    {"amount": 0.125},
-    {"amount": "12.3455"},
-    {"amount": "1234.5"},
-    {"amount": ""},
-    {"visitor_id": ""},
-    {"visitor_id": 12},
-    {"event_id": ""},
-    {"event_id": 77},
-    {"order_id": 5},
-    {"nested": {"deep": [1, {"x": None}]}},
-    {"decline": "soft", "reason": "insufficient_funds"},
-    {"channel": "频道"},
-]
 
 
 @dataclass(frozen=True)
@@ -201,6 +120,7 @@ class _Writer:
         self.quantum = rng.choice([1, 500, 1_000, 5_000]) if spec.window_ms <= 10_000 else rng.choice([1, 1_000])
         self.now = START_MS + rng.randrange(0, 20_000, 500)
         self.times: list[int] = []
+        self.orders: list[tuple[int, Any]] = []
         self.sends: list[Send] = []
         self.days = 0
 
@@ -233,7 +153,10 @@ class _Writer:
 
     def _event(self, number: int) -> None:
         rng = self.rng
-        event_ms = self._event_ms()
+        event_ms, order_id = self._event_ms(), None
+        if self.orders and rng.random() < 0.06:
+            told_ms, order_id = rng.choice(self.orders[-20:])
+            event_ms = min(told_ms + self.spec.order_memory_ms + rng.choice([-1, 0, 1]), event_ms + self.spec.window_ms)
         delay = self._delay()
         append_ms = max(0, event_ms + delay)
         kind = rng.choices(list(SHOPPING), weights=list(SHOPPING.values()))[0]
@@ -246,17 +169,22 @@ class _Writer:
         key = rng.choice(self.keys)
         record_key = self._identify(event, key, number)
         self._describe(event, kind)
+        if order_id is not None and kind in ORDER_EVENTS:
+            event["order_id"] = order_id
         if rng.random() < 0.05:
             event |= rng.choice(DEFECTS)
         if rng.random() < 0.10:
             event |= rng.choice(ODDITIES)
         if self.is_file and self.guarded and rng.random() < 0.9:
             event.setdefault("append_time", self._written(append_ms, exact=True))
-        if rng.random() < 0.01:
-            event["note"] = "x" * min(self.spec.max_record_bytes, 2_000)
+        if rng.random() < 0.03 and self.spec.max_record_bytes < 2_000:
+            room = self.spec.max_record_bytes - len(json.dumps(event | {"note": ""}, ensure_ascii=False).encode())
+            event["note"] = "x" * (room + rng.choice([0, 0, 1, 1, 500]))
         topic = "orders" if kind in ORDER_EVENTS and rng.random() < 0.8 else "clickstream"
         value = json.dumps(event, ensure_ascii=False).encode()
         self.times.append(event_ms)
+        if "order_id" in event:
+            self.orders.append((event_ms, event["order_id"]))
         self.sends.append((append_ms, topic, record_key, value))
         if kind == "order_paid" and rng.random() < 0.4:
             again = {**event, "event_id": f"again-{number}"}
@@ -265,6 +193,9 @@ class _Writer:
     def _event_ms(self) -> int:
         """Near now, or a boundary: a duration of the spec after an earlier event, one more, one less."""
         rng, spec = self.rng, self.spec
+        if rng.random() < 0.05:
+            closing = self.now - self.now % spec.window_ms + spec.grace_ms + spec.max_out_of_orderness_ms
+            return closing + rng.choice([-1, -1, 0, 1])
         if self.times and rng.random() < 0.25:
             near = [
                 spec.session_gap_ms,

@@ -10,13 +10,12 @@ import pytest
 
 from streams.engine.rows import WHOLE
 from streams.engine.spec import EngineSpec
-from tests.invariants.driving import Cell, engine_cells, reference_cells
+from tests.invariants.driving import Cells, engine_cells, reference_cells
 from tests.support.reference import SourceRecord
 from tests.support.stories import START_MS, story, to_lines
 from tests.support.strategies import Scenario
 
 MINUTE = 60_000
-Cells = dict[Cell, tuple[dict[str, int], float]]
 Telling = Callable[[Scenario], Cells]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -65,6 +66,9 @@ NO_MINOR_UNIT = frozenset(
 )
 THREE_DIGITS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
 FOUR_DIGITS = frozenset(("CLF", "UYW"))
+
+LARGEST_AMOUNT = 10**13
+LARGEST_QUANTITY = 10**12
 
 RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)")
 
@@ -160,12 +164,27 @@ def _json_object(value: bytes | None, spec: EngineSpec) -> dict[str, Any]:
     if value is not None and len(value) > spec.max_record_bytes:
         raise RejectionError("too_large")
     try:
-        told = json.loads((value or b"").decode("utf-8"), parse_float=Decimal, parse_constant=_no_constant)
-    except ValueError as error:
+        told = json.loads(
+            (value or b"").decode("utf-8"), parse_int=_integer, parse_float=_double, parse_constant=_no_constant
+        )
+        json.dumps(told, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
         raise RejectionError("not_json") from error
     if not isinstance(told, dict):
         raise RejectionError("not_json")
     return told
+
+
+def _integer(text: str) -> int | float:
+    number = int(text)
+    return number if -(2**63) <= number < 2**64 else _double(text)
+
+
+def _double(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is beyond a double")
+    return number
 
 
 def _no_constant(name: str) -> None:
@@ -225,7 +244,7 @@ def _text(told: dict[str, Any], name: str, field_name: str, defects: list[str]) 
         return None
     if isinstance(value, str):
         return value
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     defects.append(field_name)
     return None
@@ -253,13 +272,13 @@ def _money(told: dict[str, Any], defects: list[str]) -> tuple[str, int] | None:
 
 
 def _decimal(amount: Any) -> Decimal | None:
-    if isinstance(amount, bool) or not isinstance(amount, int | Decimal | str):
+    if isinstance(amount, bool) or not isinstance(amount, int | float | str) or "_" in str(amount):
         return None
     try:
-        number = Decimal(amount)
+        number = Decimal(str(amount))
     except InvalidOperation:
         return None
-    return number if number.is_finite() and number >= 0 else None
+    return number if number.is_finite() and 0 <= number < LARGEST_AMOUNT else None
 
 
 def _items(told: dict[str, Any], spec: EngineSpec, defects: list[str]) -> list[NativeItem]:
@@ -289,7 +308,7 @@ def _quantity(entry: dict[str, Any], defects: list[str]) -> int:
     quantity = entry.get("quantity")
     if quantity is None or quantity == "":
         return 1
-    if isinstance(quantity, int) and not isinstance(quantity, bool) and quantity > 0:
+    if isinstance(quantity, int) and not isinstance(quantity, bool) and 0 < quantity <= LARGEST_QUANTITY:
         return quantity
     defects.append("quantity")
     return 1

@@ -13,6 +13,7 @@ from tests.support.reference.decoding import NativeItem
 __all__ = ["Ledger"]
 
 UNKNOWN, OTHER = "unknown", "other"
+LONGEST_VALUE = 256
 
 
 class Ledger:
@@ -87,6 +88,8 @@ class Ledger:
     def _capped(self, name: str, value: str | None) -> str:
         if value is None or value in (UNKNOWN, OTHER):
             return value or UNKNOWN
+        if len(value) > LONGEST_VALUE:
+            return OTHER
         known = self._known[name]
         if value not in known and len(known) < self.spec.max_values:
             known.add(value)
