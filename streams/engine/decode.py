@@ -12,7 +12,7 @@ from streams.engine.arrival import Run
 from streams.engine.spec import EngineSpec
 from streams.events import KIND_OF_TYPE, Event
 from streams.formats import get_format
-from streams.formats.moments import read_moment
+from streams.formats.moments import SECONDS, TAILS, read_moment
 from streams.formats.money import minor_units, read_amount, read_currency
 from streams.formats.native import NativeReader
 
@@ -20,6 +20,7 @@ __all__ = ["AD_REPORT", "Decoded", "Decoder"]
 
 AD_REPORT: Final = KIND_OF_TYPE["ad_report"]
 LONGEST_ID: Final = 128
+MASK: Final = (1 << 64) - 1
 
 
 class Decoded(NamedTuple):
@@ -93,7 +94,8 @@ class Decoder:
     def _settle_plain(self, event: Event, key: bytes | None, append_ms: int) -> bool:
         """``_settle`` for a plain event; False where there is something to be looked at closely."""
         told: Any = event.event_time
-        sent_ms = read_moment(told)
+        second, tail = (SECONDS.get(told[:19]), TAILS.get(told[19:])) if told.__class__ is str else (None, None)
+        sent_ms = read_moment(told) if second is None or tail is None else second + tail
         session = event.session_id if not key else key.decode(errors="backslashreplace")
         event_id = event.event_id
         if (
@@ -109,7 +111,7 @@ class Decoder:
         event.kind = kind = KIND_OF_TYPE[event.event_type]
         event.key = session
         event.event_ms = event.event_time = sent_ms
-        event.identity = xxh3_64_intdigest(f"{sent_ms} {event_id}".encode(), self._seed) or 1
+        event.identity = xxh3_64_intdigest(event_id.encode(), self._seed) ^ sent_ms & MASK or 1
         return kind != AD_REPORT
 
     def hash_visitor(self, visitor_id: str) -> int:
@@ -180,13 +182,13 @@ class Decoder:
 
     def _identify(self, event: Event, sent_ms: int, record: bytes, place: int) -> int:
         """Hash of event id and event time as sent; a missing id is the record, its session and the place in it."""
-        # The time is hashed, not used as the seed: short inputs are only XORed with a seed, so that pairs cancel out.
+        # The time meets the finished hash: as its seed it would meet short inputs by XOR only, and pairs cancel out.
         if event.event_id:
-            return xxh3_64_intdigest(b"%d %b" % (sent_ms, event.event_id.encode()), self._seed) or 1
+            return xxh3_64_intdigest(event.event_id.encode(), self._seed) ^ sent_ms & MASK or 1
         if self._spec.derive_event_id == "none":
             return 0
-        content = b"%d %d %b\x00%b" % (sent_ms, place, event.key.encode(), record)
-        return xxh3_64_intdigest(content, self._seed ^ 1) or 1
+        content = b"%d %b\x00%b" % (place, event.key.encode(), record)
+        return xxh3_64_intdigest(content, self._seed ^ 1) ^ sent_ms & MASK or 1
 
 
 def _optional_moment(told: Any, name: str, defects: list[str]) -> int | None:

@@ -46,7 +46,8 @@ class Duplicates:
                 copies.append(event)
             else:
                 recent.add(identity)
-                latest_of[minute] = max(latest_of[minute], event_ms)
+                if event_ms > latest_of[minute]:  # noqa: PLR1730 - once an event, and a call costs more
+                    latest_of[minute] = event_ms
                 fresh.append(event)
         return fresh, copies
 

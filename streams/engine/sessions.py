@@ -73,23 +73,23 @@ class Sessions:
         self._count(event, joined, standing, leaf, tally)
         return joined if standing == OPENS else session, joined, leaf
 
-    def glance(self, event: Any, session: Session) -> bool:
-        """Whether an event simply goes on with its open session: nothing to end, to wait for or to learn."""
-        event_ms = event.event_ms
-        return (
-            not event.late
-            and session.due_ms >= event.order_ms
-            and event_ms <= session.last_ms + self._gap
-            and event_ms + self._gap >= event.order_ms
-            and self._leaves.full[session.leaf]
-        )
+    def browse(self, event: Any, session: Session, tally: Tally) -> bool:
+        """Count an event that simply goes on with its open session: ``apply`` in fewer steps.
 
-    def browse(self, event: Any, session: Session, tally: Tally) -> None:
-        """Count a browsing event of which ``glance`` says that it simply goes on: ``apply`` in fewer steps."""
-        event_ms = event.event_ms
-        if event_ms > session.last_ms:
+        False, and nothing counted, where there is anything to end, to wait for or to learn.
+        """
+        event_ms, order_ms, gap = event.event_ms, event.order_ms, self._gap
+        due = event_ms + gap
+        last_ms = session.last_ms
+        if (
+            session.due_ms < order_ms
+            or due < order_ms
+            or event_ms > last_ms + gap
+            or not self._leaves.full[session.leaf]
+        ):
+            return False
+        if event_ms > last_ms:
             session.last_ms = event_ms
-            due = event_ms + self._gap
             if due < session.due_ms:  # it had to wait, and has not to any more
                 self._wheel.put(event.key, due)
             session.due_ms = due
@@ -108,6 +108,7 @@ class Sessions:
             session.mask = mask
             if reach << 1 & ~session.cohorts or len(self._horizons) > 1:
                 self._reach(event, session, reach << 1)
+        return True
 
     def fire(self, closing_ms: int) -> None:
         """End every session whose end is due before a closing."""

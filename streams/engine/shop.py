@@ -55,8 +55,6 @@ class Shop:
         self.duplicates = Duplicates(spec.max_lateness_ms + spec.max_out_of_orderness_ms)
         self._cart_items = self.names.id("cart_items")
         self._window_ms = spec.window_ms
-        self._visitors: dict[str, int] = {}
-        """Hashes of the ids that were met lately, so that few are made twice; in memory only."""
         self.crowded = CROWDED
         """So many leaves are worth a look for those that nothing refers to any more."""
 
@@ -66,28 +64,30 @@ class Shop:
         for event in copies:
             self.ledger.tally(event.noted_ms, event.order_ms).note("duplicates")
         ledger, apply = self.ledger, self.apply
-        sessions, carts, glance = self.sessions.open, self.carts.open, self.sessions.glance
-        window_ms, start_ms, tally = self._window_ms, None, None
+        sessions, carts, browse = self.sessions.open, self.carts.open, self.sessions.browse
+        window_ms, start_ms, tally = self._window_ms, 0, None
         for event in fresh:
-            session, kind = sessions.get(event.key), event.kind
-            if session is None or not IS_BROWSING[kind] or not glance(event, session):
+            key, kind, event_ms = event.key, event.kind, event.event_ms
+            session = sessions.get(key)
+            if session is None or event.late or not IS_BROWSING[kind]:
                 apply(event)
                 continue
-            leaf = session.leaf
-            cart = carts.get(event.key)
-            if cart is not None and cart.leaf != leaf:
+            if tally is None or not start_ms <= event_ms < start_ms + window_ms:
+                start_ms = event_ms - event_ms % window_ms
+                tally = ledger.tally(event_ms, event.order_ms)
+            leaf, seen = session.leaf, session.seen_ms == start_ms
+            # What was seen in this window has taught the cart already, where there is one.
+            if (not seen and (cart := carts.get(key)) is not None and cart.leaf != leaf) or not browse(
+                event, session, tally
+            ):
                 apply(event)
                 continue
-            event_ms = event.event_ms
-            if tally is None or event_ms - event_ms % window_ms != start_ms:
-                tally, start_ms = ledger.tally(event_ms, event.order_ms), event_ms - event_ms % window_ms
-            self.sessions.browse(event, session, tally)
             if kind == PRODUCT_VIEW and self.products.axes:
                 self.products.count(event, self.leaves.codes[leaf], tally)
             visitor = self._visitor(event, session)
             if session.visitor != visitor:
                 tally.seen.add((leaf, visitor))
-            elif session.seen_ms != start_ms:
+            elif not seen:
                 session.seen_ms = start_ms
                 tally.seen.add((leaf, visitor))
         return len(fresh)
@@ -97,6 +97,8 @@ class Shop:
         kind = event.kind
         tally = self.ledger.tally(event.event_ms, event.order_ms)
         session, joined, leaf = self.sessions.apply(event, tally)
+        if session is not None:
+            session.seen_ms = None  # the cart may learn from this event, or open with it
         if HAS_PRODUCTS[kind]:
             if kind == ADD:
                 entry = leaf << COUNTER_BITS | self._cart_items
@@ -134,11 +136,7 @@ class Shop:
         told = event.visitor_id
         if not told:
             return (joined is not None and joined.visitor) or self._hash(event.key)
-        visitor = self._visitors.get(told)
-        if visitor is None:
-            if len(self._visitors) >= CROWDED:
-                self._visitors.clear()
-            visitor = self._visitors[told] = self._hash(told)
+        visitor = self._hash(told)
         if joined is not None and not joined.visitor:
             joined.visitor = visitor
         return visitor

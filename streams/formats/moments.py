@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
-__all__ = ["read_moment"]
+__all__ = ["SECONDS", "TAILS", "read_moment"]
 
 EARLIEST_MS: Final = -62_135_596_800_000
 LATEST_MS: Final = 253_402_300_799_999
@@ -17,8 +17,9 @@ TAIL: Final = re.compile(r"(?:\.([0-9]+))?(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5
 CACHED: Final = 50_000
 """Entries kept of each part: neighbours in a stream share seconds and fractions."""
 
-_seconds: dict[str, int] = {}
-_tails: dict[str, int] = {}
+SECONDS: Final[dict[str, int]] = {}
+TAILS: Final[dict[str, int]] = {}
+"""Milliseconds of the texts met lately: of what stands up to the second, and of the fraction and offset behind it."""
 
 
 def read_moment(value: Any) -> int | None:
@@ -30,8 +31,8 @@ def read_moment(value: Any) -> int | None:
     (None, None, None, None)
     """
     if value.__class__ is str:
-        second = _seconds.get(value[:19])
-        tail = _tails.get(value[19:])
+        second = SECONDS.get(value[:19])
+        tail = TAILS.get(value[19:])
         if second is not None and tail is not None:
             return second + tail
         return _read_text(value)
@@ -54,7 +55,7 @@ def _read_text(text: str) -> int | None:
     if sign:
         tail -= (1 if sign == "+" else -1) * (int(hours) * 60 + int(minutes)) * 60_000
     second = (int(moment.timestamp()) + leap) * 1000
-    for cache, part, told in ((_seconds, text[:19], second), (_tails, text[19:], tail)):
+    for cache, part, told in ((SECONDS, text[:19], second), (TAILS, text[19:], tail)):
         if len(cache) >= CACHED:
             cache.clear()
         cache[part] = told
