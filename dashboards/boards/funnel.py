@@ -181,7 +181,7 @@ FUNNEL = Board(
     "Funnel",
     "Is the shop selling, where does the funnel stop, since when, and what does it cost.",
     (
-        Choice("kpi", "KPI", f"label_values({series('funnel_kpi_value')}, kpi)", "conversion_ratio"),
+        Choice("kpi", "KPI", f"label_values({series('funnel_kpi_value')}, kpi)", "payment_success_ratio"),
         Choice("dimension", "Dimension", f"label_values({series('funnel_kpi_value', PARTS)}, dimension)", "device"),
     ),
     (NOW, STAGES, ONE_KPI, INCIDENTS),

@@ -38,7 +38,7 @@ def board_queries() -> list[str]:
 
 
 def chosen(expr: str) -> str:
-    return expr.replace("$kpi", "conversion_ratio").replace("$dimension", "device")
+    return expr.replace("$kpi", "payment_success_ratio").replace("$dimension", "device")
 
 
 def selectors(expr: str) -> set[tuple[str, str]]:
