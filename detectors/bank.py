@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import SegmentKey, VerdictKind
+from detectors.delay import NEXT_STEP
 from detectors.policy import Policy, PolicySpec, Standing
 from detectors.reading import Reading, read
 from detectors.scan import LAG, Look, Scan, SeriesSpec
@@ -39,7 +40,7 @@ class Series:
     segment: SegmentKey = ()
     volume: bool = False
     hurts: int = -1
-    delayed: bool = True
+    kernel: int = NEXT_STEP
     binomial: bool = False
     delay_ms: int = 0
     rank: int = 0
@@ -111,7 +112,7 @@ class Bank:
     def admit(self, series: Series, step: int) -> int:
         """Watch a series from the window ``step`` on; a segment's whole must be watched already."""
         parent = self.index[series.kpi, ()] if series.segment else -1
-        spec = SeriesSpec(series.volume, series.delayed, series.hurts, parent, series.binomial, series.weight != 1.0)
+        spec = SeriesSpec(series.volume, series.kernel, series.hurts, parent, series.binomial, series.weight != 1.0)
         number = self.scan.add(spec, self._segment_prior if series.segment else None, step - 1)
         self.series.append(series)
         self.policies.append(Policy(self.policy))

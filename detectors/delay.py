@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SAME_WINDOW", "DelayBank", "DelayLook"]
+__all__ = ["NEXT_STEP", "SAME_WINDOW", "WHOLE_FUNNEL", "DelayBank", "DelayLook"]
 
 Floats = NDArray[np.float64]
 
@@ -15,9 +15,15 @@ ONCE = np.array([0.0, 0.25, 0.5, 1.0, 2.0, 4.0])
 TWICE = np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 11.0, 15.0])
 """Mean lags in minutes of one smoothing, and of two in a row."""
 
-SAME_WINDOW, FIRST_GUESS = 0, 4
+SAME_WINDOW, NEXT_STEP, WHOLE_FUNNEL = 0, 4, 12
+"""Kernels to begin with: no delay, two minutes (from one step to the next), six (from the visit to the order)."""
+
 CHANGE_GAIN = 8.0
 """Nats by which another kernel has to be better before it is taken."""
+
+STEADY = 25
+"""Minutes over which the rate counts as steady when kernels are compared; with two hours a rate that follows the day
+looks like a shorter lag."""
 
 CAP = 25.0
 DAY_DECAY = 0.93
@@ -42,7 +48,7 @@ class DelayBank:
         per_minute = 60_000 / window_ms
         self.alpha_once = 1 / (1 + ONCE * per_minute)
         self.alpha_twice = 1 / (1 + TWICE * per_minute / 2)
-        self.alpha_long = 1 / (1 + 120 * per_minute)
+        self.alpha_long = 1 / (1 + STEADY * per_minute)
         self.decay = DAY_DECAY ** (window_ms / 86_400_000)
         width = len(ONCE) + len(TWICE)
         self.once, self.first = np.zeros((0, len(ONCE))), np.zeros((0, len(TWICE)))
@@ -53,17 +59,17 @@ class DelayBank:
         self.seen: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.delayed: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
 
-    def add(self, delayed: bool) -> None:
-        """Take in a new series; one that is not ``delayed`` keeps the same window for ever."""
+    def add(self, kernel: int) -> None:
+        """Take in a new series with a kernel to begin with; ``SAME_WINDOW`` is kept for ever."""
         self.once = np.vstack([self.once, np.zeros((1, len(ONCE)))])
         self.first = np.vstack([self.first, np.zeros((1, len(TWICE)))])
         self.twice = np.vstack([self.twice, np.zeros((1, len(TWICE)))])
         self.mean_count = np.append(self.mean_count, 0.0)
         self.mean_exposure = np.vstack([self.mean_exposure, np.zeros((1, self.loss.shape[1]))])
         self.loss = np.vstack([self.loss, np.zeros((1, self.loss.shape[1]))])
-        self.kernel = np.append(self.kernel, FIRST_GUESS if delayed else SAME_WINDOW)
+        self.kernel = np.append(self.kernel, kernel)
         self.seen = np.append(self.seen, 0)
-        self.delayed = np.append(self.delayed, delayed)
+        self.delayed = np.append(self.delayed, kernel != SAME_WINDOW)
 
     def look(self, upstream: Floats, *, afresh: bool = False) -> DelayLook:
         """What the kernels make of a window's upstream counts; changes nothing.

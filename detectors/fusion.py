@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +17,12 @@ __all__ = ["Fused", "Pair", "fuse", "fuse_into"]
 ADDER = 1.0
 """Nats more than a single series needs: there are more pairs to choose from."""
 
-LEAST = 1.0
+LEAST = 2.0
 """Nats that each part has to bring."""
 
-SHARE = 0.3
-"""Of the falling part's evidence that the rising part has to bring before the pair names the cause."""
+ALIKE, ENOUGH = 0.5, math.log(1.5)
+"""Either part has to be half of the other's size on the logarithm, or half as much again: a lag that is known badly
+moves a neighbour too, but only a little."""
 
 
 class Pair(NamedTuple):
@@ -32,24 +34,28 @@ class Pair(NamedTuple):
 
 
 class Fused(NamedTuple):
-    """The best window of a pair, its score, and whether it names the cause."""
+    """The best window of a pair, and its score."""
 
     score: float
     window: int
-    names: bool
 
 
 def fuse(falls: tuple[Look, int], rises: tuple[Look, int], border: float) -> Fused | None:
-    """Evidence that one series falls and another rises, summed over equal windows; None where one does neither."""
-    down = np.where(falls[0].side[falls[1]] < 0, falls[0].evidence[falls[1]], 0.0)
-    up = np.where(rises[0].side[rises[1]] > 0, rises[0].evidence[rises[1]], 0.0)
-    both = np.where((down > LEAST) & (up > LEAST), down + up, 0.0)
-    needed = np.maximum(border + ADDER - np.log(WINDOWS), 1.0)
-    ratio = both / needed
+    """Evidence that one series falls and another rises, summed over equal windows.
+
+    None where no window has both, or where the rise is too small to belong to the fall.
+    """
+    (down_look, i), (up_look, j) = falls, rises
+    down = np.where(down_look.side[i] < 0, down_look.evidence[i], 0.0)
+    up = np.where(up_look.side[j] > 0, up_look.evidence[j], 0.0)
+    fall = np.log((down_look.observed[i] + 0.5) / (down_look.expected[i] + 0.5))
+    rise = np.log((up_look.observed[j] + 0.5) / (up_look.expected[j] + 0.5))
+    alike = (rise >= np.minimum(ALIKE * -fall, ENOUGH)) & (-fall >= np.minimum(ALIKE * rise, ENOUGH))
+    # The weaker part counts twice at most: a surge is no finding because some rate moves a little.
+    both = np.where((down > LEAST) & (up > LEAST) & alike, down + np.minimum(up, down), 0.0)
+    ratio = both / np.maximum(border + ADDER - np.log(WINDOWS), 1.0)
     window = int(ratio.argmax())
-    if ratio[window] <= 0:
-        return None
-    return Fused(float(ratio[window]), window, bool(up[window] >= SHARE * down[window]))
+    return Fused(float(ratio[window]), window) if ratio[window] > 0 else None
 
 
 def fuse_into(
@@ -67,8 +73,7 @@ def fuse_into(
         found = fuse((look, i), (other[1], j), border)
         if found is None:
             continue
-        if found.names:
-            named.setdefault(i, pair.kind)
+        named.setdefault(i, pair.kind)
         if found.score > reading.score[i]:
             _replace(bank, look, reading, i, found)
     return named

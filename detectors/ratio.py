@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from detectors.base import Detector, Observation, Score, VerdictKind
+from detectors.delay import NEXT_STEP, SAME_WINDOW
 from detectors.reading import Reading, read
 from detectors.scan import Look, Scan, SeriesSpec
 from detectors.seasonal import rate_basis, volume_basis
@@ -61,8 +62,9 @@ class _ScanDetector(Detector):
             return
         if self.first is None:
             self.first = step
+            kernel = NEXT_STEP if self.delayed else SAME_WINDOW
             sure = not self.volume and not self.delayed
-            self.scan.add(SeriesSpec(self.volume, self.delayed, self._side(), binomial=sure), step=step - 1)
+            self.scan.add(SeriesSpec(self.volume, kernel, self._side(), binomial=sure), step=step - 1)
         self.scan.learn(self._look(observation))
 
     def _side(self) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.delay import DelayBank, DelayLook
+from detectors.delay import NEXT_STEP, SAME_WINDOW, DelayBank, DelayLook
 from detectors.evidence import penalised_deviance
 from detectors.model import LogLinear, Start
 from detectors.seasonal import Basis
@@ -47,13 +47,13 @@ BASE_AFTER, BASE_LATEST, BASE_COUNT = 60, 200, 20
 @dataclass(frozen=True, slots=True)
 class SeriesSpec:
     """One series: a ratio (``volume`` false) or a count; ``hurts`` is -1 (down), +1 (up); ``parent`` its whole.
-
+    ``kernel`` is the delay of a ratio's successes behind its trials to begin with, ``SAME_WINDOW`` is none.
     ``binomial``: each success is one of its own window's trials, so the noise is known before it is learnt.
     ``compound``: a sum of amounts, in units of a usual one; noisier than any count.
     """
 
     volume: bool = False
-    delayed: bool = True
+    kernel: int = NEXT_STEP
     hurts: int = -1
     parent: int = -1
     binomial: bool = False
@@ -118,7 +118,7 @@ class Scan:
         phi = 2.0 if spec.compound else 1.0 if spec.volume else 0.8
         sigma, slot, kappa = (0.08, 0.1, 1 / 300) if spec.volume else (0.04, 0.03, 1e-4)
         index = self.model.add(Start(default.prior, spec.parent, phi, kappa, sigma, slot))
-        self.delay.add(spec.delayed and not spec.volume)
+        self.delay.add(SAME_WINDOW if spec.volume else spec.kernel)
         self.specs.append(spec)
         self.sums = np.concatenate([self.sums, np.zeros((4, 1, RING))], axis=1)
         self.total = np.concatenate([self.total, np.zeros((4, 1))], axis=1)
@@ -191,7 +191,7 @@ class Scan:
                 self._learn_block(step - LAG, self.ready)
         if look.step % 15 == 0:
             self._learn_sigma(look)
-        if look.step % 240 == 0:
+        if look.step % 60 == 0:
             self.delay.choose(self.model.parent)
         self._begin()
 

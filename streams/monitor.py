@@ -11,12 +11,14 @@ import numpy as np
 
 from detectors.bank import Bank, Judged, Series, freeze_from
 from detectors.base import Incident, SegmentKey, Verdict, VerdictKind
+from detectors.delay import NEXT_STEP, SAME_WINDOW, WHOLE_FUNNEL
 from detectors.fusion import Pair, fuse_into
 from detectors.incidents import IncidentBook
 from detectors.policy import PolicySpec
 from detectors.reading import Reading
-from detectors.scan import Look
+from detectors.scan import LAG, Look
 from detectors.seasonal import rate_basis, volume_basis
+from detectors.surge import Surge
 from detectors.verdicts import alerts_of, verdicts_of
 from streams.anomalies import decode_incident, decode_verdict, encode_incident, encode_verdict
 from streams.engine.rows import WHOLE, Row
@@ -74,6 +76,9 @@ PAIRS = (
     Pair("conversion_ratio", "sessions", "bots"),
 )
 """One cause behind two findings: an event type that is lost, or sessions that never buy."""
+
+CROWD_DOUBT = 0.01
+"""Variance of a rate's logarithm that a crowd adds."""
 
 FULL_SEGMENT = 0.9
 """Share of the whole from which a segment says nothing of its own."""
@@ -138,6 +143,7 @@ class Monitor:
         self._by_name = {kpi.name: kpi for kpi in self._judged}
         self._units = {kpi.name: "count" if kpi.unit == "count" else kpi.unit for kpi in self._judged}
         self._dimensions = dict(spec.dimension_kinds)
+        self._surge = Surge()
         self._pending: dict[tuple[str, SegmentKey], float] = {}
         self._amounts: dict[str, tuple[float, float]] = {}
         self._sums: dict[str, float] = {}
@@ -168,6 +174,7 @@ class Monitor:
             verdicts += verdicts_of(group.bank, each, group.given, window.end_ms, kind)
             alerts += alerts_of(group.bank, each, kind, self._units, orders_per)
         self._learn(judged, step, partial=bool(window.missing))
+        self._feel_crowds(judged[1], step)
         incidents = self._book.update(window.end_ms, alerts, value)
         return Judgement(tuple(verdicts), tuple(incidents))
 
@@ -302,6 +309,18 @@ class Monitor:
             if since:
                 group.bank.freeze(freeze_from(min(since), step), step)
 
+    def _feel_crowds(self, volumes: Judged, step: int) -> None:
+        """While a crowd is there volumes are not learnt, and rates may move: its shoppers are other shoppers."""
+        number = self._volumes.bank.index.get(("sessions", WHOLE))
+        if number is None:
+            return
+        ready = bool(volumes.reading.ready[number])
+        expected = float(volumes.reading.expected_now[number]) if ready else None
+        felt = self._surge.learn(float(volumes.look.counts[number]), expected)
+        self._rates.bank.scan.extra[:] = CROWD_DOUBT if felt else 0.0
+        if felt:
+            self._volumes.bank.freeze(step - LAG, step)
+
     def _total(self, counters: dict[str, float]) -> None:
         """Sums that fade over a day: what one success of a KPI is worth in orders, and an order in money."""
         fade = math.exp(-self.spec.window_ms / DAY_MS)
@@ -333,7 +352,7 @@ def _series(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
         segment=segment,
         volume=kpi.denominator is None,
         hurts=1 if kpi.hurts == "up" else -1,
-        delayed=kpi.unit == "ratio" and not inside and kpi.delay_ms == 0,
+        kernel=_kernel(kpi, inside=inside),
         binomial=kpi.unit == "ratio" and (inside or kpi.delay_ms > 0),
         delay_ms=kpi.delay_ms,
         rank=rank,
@@ -341,3 +360,10 @@ def _series(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
         weight=weight,
         scale=kpi.scale,
     )
+
+
+def _kernel(kpi: Kpi, *, inside: bool) -> int:
+    """How successes follow their trials to begin with; the delay is learnt where there can be one."""
+    if kpi.unit != "ratio" or inside or kpi.delay_ms:
+        return SAME_WINDOW
+    return WHOLE_FUNNEL if kpi.denominator == ("sessions",) and kpi.name != "_product_step" else NEXT_STEP

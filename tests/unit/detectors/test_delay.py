@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.delay import SAME_WINDOW, DelayBank
+from detectors.delay import NEXT_STEP, SAME_WINDOW, DelayBank
 
 ALL = np.ones(1, dtype=bool)
 NO_PARENT = np.array([-1])
@@ -12,7 +12,7 @@ NO_PARENT = np.array([-1])
 def taught(lag: int, minutes: int = 1500) -> DelayBank:
     """A bank that saw counts follow a restless upstream by so many minutes."""
     bank = DelayBank(60_000)
-    bank.add(delayed=True)
+    bank.add(NEXT_STEP)
     rng = np.random.default_rng(2)
     upstream = rng.poisson(400 * np.exp(0.8 * np.sin(np.arange(minutes) / 7)))
     for minute in range(minutes):
@@ -36,7 +36,7 @@ def test_counts_that_come_later_choose_a_longer_kernel():
 
 def test_a_steady_stream_is_its_own_average_under_every_kernel():
     bank = DelayBank(60_000)
-    bank.add(delayed=True)
+    bank.add(NEXT_STEP)
     for _ in range(5):
         bank.learn(bank.look(np.array([70.0])), np.array([7.0]), ALL)
     look = bank.look(np.array([70.0]))
@@ -45,7 +45,7 @@ def test_a_steady_stream_is_its_own_average_under_every_kernel():
 
 def test_a_series_without_delay_is_never_given_one():
     bank = DelayBank(60_000)
-    bank.add(delayed=False)
+    bank.add(SAME_WINDOW)
     rng = np.random.default_rng(4)
     for _ in range(500):
         bank.learn(bank.look(rng.poisson(50, 1).astype(float)), rng.poisson(20, 1).astype(float), ALL)
@@ -55,6 +55,6 @@ def test_a_series_without_delay_is_never_given_one():
 
 def test_a_segment_takes_the_kernel_of_its_whole():
     bank = taught(4)
-    bank.add(delayed=True)
+    bank.add(NEXT_STEP)
     bank.choose(np.array([-1, 0]))
     assert bank.kernel[1] == bank.kernel[0]

@@ -6,16 +6,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from detectors.delay import SAME_WINDOW
 from detectors.scan import WINDOWS, Look, Scan, SeriesSpec
 from detectors.seasonal import rate_basis, segment_basis, volume_basis
 
 SEEN = np.ones(1, dtype=bool)
 
 
-def ratio_scan(minutes: int, rate: float = 0.3, trials: int = 300, delayed: bool = False) -> tuple[Scan, int]:
+def ratio_scan(minutes: int, rate: float = 0.3, trials: int = 300) -> tuple[Scan, int]:
     """A scan of one ratio after calm binomial minutes, and the next step."""
     scan = Scan(rate_basis(ZoneInfo("UTC")))
-    scan.add(SeriesSpec(delayed=delayed, binomial=not delayed), step=1000)
+    scan.add(SeriesSpec(kernel=SAME_WINDOW, binomial=True), step=1000)
     rng = np.random.default_rng(3)
     for step in range(1001, 1001 + minutes):
         scan.learn(look(scan, step, rng.binomial(trials, rate), trials))
@@ -90,8 +91,8 @@ def test_accepting_a_level_makes_it_the_expected_one():
 def test_a_segment_follows_its_whole_and_keeps_its_own_level():
     basis = rate_basis(ZoneInfo("UTC"))
     scan = Scan(basis)
-    scan.add(SeriesSpec(delayed=False, binomial=True), step=0)
-    scan.add(SeriesSpec(delayed=False, binomial=True, parent=0), segment_basis(basis), step=0)
+    scan.add(SeriesSpec(kernel=SAME_WINDOW, binomial=True), step=0)
+    scan.add(SeriesSpec(kernel=SAME_WINDOW, binomial=True, parent=0), segment_basis(basis), step=0)
     rng = np.random.default_rng(8)
     for step in range(1, 400):
         counts = rng.binomial([1000, 200], [0.5, 0.6]).astype(float)
