@@ -235,7 +235,8 @@ class Ingest:
             return False
         if lane.taken[topic] >= standing.end_offset:
             return True
-        if standing.position < standing.end_offset:
+        # Behind a slow engine, records wait for seconds between the consumer and the agent.
+        if standing.position < standing.end_offset or lane.taken[topic] < standing.handed:
             lane.level_since.pop(topic, None)
             return False
         # Read to the end, but the end has no record: markers of transactions, or a record on its way to us.

@@ -42,6 +42,8 @@ class Standing(NamedTuple):
     position: int
     end_offset: int
     answered_ms: int
+    handed: int = 0
+    """Offset behind the last record that was fetched since the last seek; 0 where none was."""
 
 
 class _Fetched(dict[TP, list[Any]]):
@@ -82,6 +84,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     hooks: Hooks
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.handed: dict[TP, int] = {}
+        """Offset behind the last record that a fetch brought, whether or not an agent has taken it yet."""
+
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -97,6 +104,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if not records or self.should_stop:
             return
         generation = self.app.consumer_generation_id
+        self.handed.update({tp: batch[-1].offset + 1 for tp, batch in records.items() if batch})
         for tp, batch in records.items():
             # What is not handed out here is read again: the flow never resumes without a seek to the state.
             if records.seeks != self._thread.seeks or not self.flow_active:
@@ -111,6 +119,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if missing := assigned - set(positions):
             # The assignment has changed since the state was loaded: the next rebalance begins again.
             raise IllegalStateError(f"no state for {sorted(missing)}")
+        self.handed.clear()
         await self.seek_wait({tp: positions[tp] for tp in assigned})
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -149,7 +158,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if state.highwater is None or state.timestamp is None or not state.has_valid_position:
             return None
         stable = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
-        return Standing(state.position, min(state.highwater, stable), state.timestamp)
+        return Standing(state.position, min(state.highwater, stable), state.timestamp, self.handed.get(tp, 0))
 
 
 class PromptConductor(Conductor):  # type: ignore[misc]

@@ -126,6 +126,20 @@ def test_an_end_without_a_record_is_reached_after_half_a_second() -> None:
     assert case.absorbed == {"clicks": 1}
 
 
+def test_records_on_their_way_from_the_consumer_to_the_agent_are_waited_for_however_long() -> None:
+    case = Case()
+    case.answer("clicks", 1, 1, 100)
+    case.broker.answers["orders"] = Standing(2, 2, NOW_MS + 200, handed=2)
+    case.take("clicks", 0)
+    for case.seconds in (0.4, 0.6, 5.0):
+        case.ingest.tick()
+    assert case.absorbed == {}
+    case.take("orders", 0, 1)
+    case.answer("clicks", 1, 1, 201)
+    case.ingest.tick()
+    assert case.absorbed == {"clicks": 1, "orders": 2}
+
+
 def test_a_clock_that_was_set_back_does_not_hold_records() -> None:
     case = Case()
     case.answer("clicks", 1, 1, 999_999)
