@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from detectors.bank import Bank, Judged, Series, freeze_from
-from detectors.base import Incident, SegmentKey, Verdict, VerdictKind
+from detectors.base import Incident, Observation, SegmentKey, Verdict, VerdictKind
 from detectors.delay import NEXT_STEP, SAME_WINDOW, WHOLE_FUNNEL
 from detectors.fusion import Pair, fuse_into
 from detectors.incidents import IncidentBook
+from detectors.named import NamedJudge
 from detectors.policy import PolicySpec
 from detectors.reading import Reading
 from detectors.scan import LAG, Look
@@ -138,7 +139,9 @@ class Monitor:
             for kpi in spec.kpis
             if kpi.hurts is not None and kpi.min_window_ms <= spec.window_ms and kpi.horizon_ms is None
         )
-        self._watched = (*self._judged, *STEPS)
+        hurts = {kpi.name: kpi.hurts or "down" for kpi in spec.kpis}
+        self._named = {kpi: NamedJudge(name, hurts[kpi], warm_up, policy) for kpi, name in spec.detectors}
+        self._watched = (*(kpi for kpi in self._judged if kpi.name not in self._named), *STEPS)
         self._segment_kpis = tuple(kpi for kpi in self._judged if kpi.name in spec.segment_kpis and kpi.denominator)
         self._by_name = {kpi.name: kpi for kpi in self._judged}
         self._units = {kpi.name: "count" if kpi.unit == "count" else kpi.unit for kpi in self._judged}
@@ -173,6 +176,10 @@ class Monitor:
         for group, each, kind in zip(groups, judged, kinds, strict=True):
             verdicts += verdicts_of(group.bank, each, group.given, window.end_ms, kind)
             alerts += alerts_of(group.bank, each, kind, self._units, orders_per)
+        for kpi, judge in self._named.items():
+            verdict, alert = judge.observe(self._observation(kpi, counters, window), self._units[kpi], _rank(kpi))
+            verdicts.append(verdict)
+            alerts += [] if alert is None else [alert]
         self._learn(judged, step, partial=bool(window.missing))
         self._feel_crowds(judged[1], step)
         incidents = self._book.update(window.end_ms, alerts, value)
@@ -309,6 +316,11 @@ class Monitor:
             if since:
                 group.bank.freeze(freeze_from(min(since), step), step)
 
+    def _observation(self, name: str, counters: dict[str, float], window: MergedWindow) -> Observation:
+        kpi = self._by_name[name]
+        successes, trials = kpi.counts(counters)
+        return Observation(name, WHOLE, window.start_ms, window.end_ms, kpi.value(counters), successes, trials)
+
     def _feel_crowds(self, volumes: Judged, step: int) -> None:
         """While a crowd is there volumes are not learnt, and rates may move: its shoppers are other shoppers."""
         number = self._volumes.bank.index.get(("sessions", WHOLE))
@@ -346,7 +358,6 @@ class Monitor:
 
 def _series(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
     inside = bool(set(kpi.numerator) & set(kpi.denominator or ()))
-    rank = RANKS.index(kpi.name) if kpi.name in RANKS else len(RANKS)
     return Series(
         kpi=kpi.name,
         segment=segment,
@@ -355,11 +366,15 @@ def _series(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
         kernel=_kernel(kpi, inside=inside),
         binomial=kpi.unit == "ratio" and (inside or kpi.delay_ms > 0),
         delay_ms=kpi.delay_ms,
-        rank=rank,
+        rank=_rank(kpi.name),
         paging=not kpi.name.startswith("_"),
         weight=weight,
         scale=kpi.scale,
     )
+
+
+def _rank(kpi: str) -> int:
+    return RANKS.index(kpi) if kpi in RANKS else len(RANKS)
 
 
 def _kernel(kpi: Kpi, *, inside: bool) -> int:

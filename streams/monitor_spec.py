@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from detectors import registry
 from detectors.seasonal import Note
 from streams.engine.spec import EngineSpec
 from streams.errors import ConfigError
@@ -33,6 +34,8 @@ class MonitorSpec:
         Ratios that are judged by segment as well, and by which dimensions (None: all of session and payment).
     max_segment_series
         Most series of segments; those that come first with enough trials are taken.
+    detectors
+        KPIs of the whole that a detector of the registry judges in place of the scan: pairs of KPI and name.
     false_pages_per_week
         The one knob: the budget of false pages of all series together.
     warm_up_ms
@@ -54,6 +57,7 @@ class MonitorSpec:
     segment_dimensions: tuple[str, ...] | None = None
     dimension_kinds: tuple[tuple[str, str], ...] = tuple(sorted(dimension_kinds(EngineSpec()).items()))
     max_segment_series: int = 200
+    detectors: tuple[tuple[str, str], ...] = ()
     false_pages_per_week: float = 1.0
     warm_up_ms: int = 2 * 3_600_000
     persistence: tuple[int, int] = (1, 1)
@@ -76,6 +80,10 @@ class MonitorSpec:
             raise ConfigError(
                 "is no budget", key="false_pages_per_week", value=self.false_pages_per_week, way_out="use 0.1 to 10"
             )
+        for kpi, name in self.detectors:
+            if name not in registry.names() or kpi not in {one.name for one in self.kpis}:
+                way_out = f"a KPI and one of {', '.join(registry.names())}"
+                raise ConfigError("no such pair", key="detectors", value=(kpi, name), way_out=way_out)
         needed, among = self.persistence
         if not 1 <= needed <= among:
             raise ConfigError("is not n of m", key="persistence", value=self.persistence, way_out="use such as (2, 3)")

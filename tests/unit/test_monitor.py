@@ -184,6 +184,15 @@ def test_keys_tell_the_window_of_a_verdict_and_the_name_of_an_incident(outage):
     assert len({key for key in keys if key.startswith(b"incident|")}) == 1
 
 
+def test_a_detector_by_name_judges_its_kpi_in_place_of_the_scan():
+    spec = MonitorSpec(detectors=(("payment_success_ratio", "river.gaussian"),))
+    told = judged(shop(OUTAGE).windows(), spec)
+    verdicts = [one for one in told[WARM + 1].verdicts if one.kpi == "payment_success_ratio" and not one.segment]
+    assert [one.state for one in verdicts] == ["alert"]
+    assert incidents(told)[0][0] <= WARM + 2
+    assert incidents(told)[-1][1].state == "recovered"
+
+
 @pytest.mark.parametrize("data", [b"", b"[]", b'{"record":"row"}', b'{"record":"verdict"}', b'{"record":"incident"}'])
 def test_what_is_no_record_is_refused(data: bytes):
     with pytest.raises(InputError, match="anomaly"):
@@ -196,6 +205,8 @@ def test_what_is_no_record_is_refused(data: bytes):
         ("zone", {"zone": "Mars/Olympus"}),
         ("false_pages_per_week", {"false_pages_per_week": 0}),
         ("persistence", {"persistence": (3, 2)}),
+        ("detectors", {"detectors": (("orders", "crystal_ball"),)}),
+        ("detectors", {"detectors": (("ordres", "river.gaussian"),)}),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(key: str, settings: dict):
