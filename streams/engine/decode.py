@@ -10,6 +10,7 @@ from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
 
 from streams.engine.arrival import Run
 from streams.engine.spec import EngineSpec
+from streams.errors import ConfigError
 from streams.events import KIND_OF_TYPE, Event
 from streams.formats import get_format
 from streams.formats.moments import SECONDS, TAILS, read_moment
@@ -37,6 +38,9 @@ class Decoder:
     """Decodes the records of all sources by one specification."""
 
     def __init__(self, spec: EngineSpec) -> None:
+        names = spec.session_dimensions + spec.payment_dimensions + spec.product_dimensions
+        if len(set(names)) < len(names):
+            raise ConfigError("a dimension is listed twice", key="dimensions", value=names, way_out="list each once")
         self.reader = NativeReader(spec.session_dimensions + spec.payment_dimensions, spec.product_dimensions)
         self._spec = spec
         self._translate = {source.topic: get_format(source.format).translate for source in spec.sources}

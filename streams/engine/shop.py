@@ -15,7 +15,6 @@ from streams.engine.segments import Leaves, Values
 from streams.engine.sessions import IS_BACK_OFFICE, IS_SHOPPER, Sessions
 from streams.engine.spec import EngineSpec
 from streams.engine.windows import Ledger
-from streams.errors import ConfigError
 from streams.events import BROWSING, EVENT_TYPES, KIND_OF_TYPE, ORDER_EVENTS
 
 __all__ = ["Shop"]
@@ -32,9 +31,6 @@ class Shop:
     """Sessions, carts, orders, payments and their counters."""
 
     def __init__(self, spec: EngineSpec, partition: int, decoder: Decoder) -> None:
-        names = spec.session_dimensions + spec.payment_dimensions + spec.product_dimensions
-        if len(set(names)) < len(names):
-            raise ConfigError("a dimension is listed twice", key="dimensions", value=names, way_out="list each once")
         session, payment, product = (
             tuple(Values(name, spec.max_values) for name in group)
             for group in (spec.session_dimensions, spec.payment_dimensions, spec.product_dimensions)
