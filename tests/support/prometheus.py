@@ -40,7 +40,7 @@ def ask(url: str, expr: str) -> list[dict[str, Any]]:
     return told["data"]["result"] if told["data"]["resultType"] == "vector" else [told["data"]]
 
 
-def until(wanted: Callable[[], T], *, seconds: float = 30) -> T:
+def until(wanted: Callable[[], T], *, seconds: float = 60) -> T:
     """The first true answer of ``wanted``; the last answer, true or not, once the time is over."""
     deadline = monotonic() + seconds
     while not (told := wanted()) and monotonic() < deadline:
