@@ -65,9 +65,9 @@ class Driver:
 
     @property
     def stream_ms(self) -> int | None:
-        """Stream time of the partition that is furthest behind; None before any event."""
+        """Stream time of the partition that is furthest ahead; None before any event."""
         times = [engine.stream_ms for engine in self.engines.values() if engine.stream_ms is not None]
-        return min(times, default=None)
+        return max(times, default=None)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -27,13 +27,12 @@ class Past:
     """The live run's side of a comparison; empty where it left nothing.
 
     ``rows`` are counters of its merged rows within the range, ``incidents`` what fired, ``alerts`` the verdicts that
-    stood, ``read`` names the topics that were there.
+    stood, ``unreadable`` how many records of the topics were neither.
     """
 
     rows: dict[RowKey, Mapping[str, int]] = field(default_factory=dict)
     incidents: tuple[Incident, ...] = ()
     alerts: tuple[Verdict, ...] = ()
-    read: tuple[str, ...] = ()
     unreadable: int = 0
 
 
@@ -45,9 +44,12 @@ def rows_of(window: MergedWindow) -> dict[RowKey, Mapping[str, int]]:
 
 
 async def told_rows(
-    client_args: Mapping[str, Any], topic: str, partitions: Sequence[int], *, keep_ms: int
+    client_args: Mapping[str, Any], topic: str, partitions: Sequence[int], past: Past, *, keep_ms: int
 ) -> AsyncIterator[MergedWindow]:
-    """Windows of the live run: each as it was judged (``judge``), and again when nothing could change it any more."""
+    """Windows of the live run: each as it was judged (``judge``), and again when nothing could change it any more.
+
+    Records that are no rows are counted in ``past``.
+    """
     if not topic or topic not in await describe_topics(client_args, [topic]):
         return
     merger = Merger(partitions, keep_ms=keep_ms, keep_settled=True)
@@ -55,8 +57,12 @@ async def told_rows(
     async for _, records in read_topic(client_args, topic, [0]):
         for record in records:
             now_ms = max(now_ms, record.timestamp)
-            if record.value is not None:
+            if record.value is None:
+                continue
+            try:
                 merger.push(decode_row(record.value), now_ms)
+            except InputError:
+                past.unreadable += 1
         for window in _told(merger, now_ms):
             yield window
     for partition in merger.partitions:

@@ -13,9 +13,10 @@ from streams.durations import format_duration
 from streams.engine.spec import MINUTE_MS
 from streams.kpis import Kpi, minor_exponent
 from streams.replay.accounting import accounting, reproduce
+from streams.replay.before import compared_with
 from streams.replay.options import show_moment
 from streams.replay.plots import Shade, band_chart, funnel_chart, show_count, show_value
-from streams.replay.review import Point, Replayed, funnel_of, worst
+from streams.replay.review import Point, Replayed, SeriesKey, funnel_of, worst
 from streams.replay.words import badge, causes_first, name_segment, said, show_cost, show_span, table
 
 __all__ = ["headline", "render"]
@@ -45,6 +46,7 @@ def render(replayed: Replayed) -> str:
         _funnel(replayed),
         _kpis(replayed),
         _then(replayed),
+        compared_with(replayed.kpis, replayed.totals, dict(replayed.before)),
         accounting(replayed),
         reproduce(replayed),
     ]
@@ -152,7 +154,7 @@ def _incident(replayed: Replayed, incident: Incident) -> str:
     ]
     where = [f"{name_segment(segment)} ({share:.0%})" for segment, share in incident.attribution[:4]]
     if not where:
-        where = [name_segment(segment) for segment in incident.segments]
+        where = [name_segment(segment) for segment in incident.segments] or [name_segment(())]
     if len(where) > NAMED_SEGMENTS:
         where = [f"{len(where)} segments, that is most of the shop"]
     facts.insert(3, ("where", ", ".join(where)))
@@ -166,9 +168,11 @@ def _incident(replayed: Replayed, incident: Incident) -> str:
 def _incident_charts(replayed: Replayed, incident: Incident) -> str:
     by_name = {kpi.name: kpi for kpi in replayed.kpis}
     kpis = causes_first(incident.kpis)
-    wanted = [(name, ()) for name in kpis[:2]]
-    loud = [segment for segment in incident.segments if segment][:1]
-    wanted += [(name, segment) for segment in loud for name in kpis[:1]]  # type: ignore[misc]
+    loud = [segment for segment in incident.segments if segment]
+    wanted: list[SeriesKey] = [(name, ()) for name in kpis[:2]]
+    if len(loud) == 1:
+        # A single segment's fall is seen in its own series, and hardly in that of the whole.
+        wanted.insert(0, (kpis[0], loud[0]))
     end = incident.ended_ms or incident.updated_ms
     told = []
     for name, segment in wanted:

@@ -13,6 +13,7 @@ import orjson
 from detectors.base import Incident
 from streams.anomalies import encode_incident
 from streams.coarse import Coarser
+from streams.compare import Period
 from streams.engine.batch import Reject
 from streams.engine.rows import WHOLE, Row, Segment
 from streams.engine.spec import HOUR_MS, MINUTE_MS
@@ -80,6 +81,7 @@ class Replayed:
     read_from_ms: int | None = None
     missing_ms: int = 0
     sessions_paid: float = 0
+    before: Mapping[Period, tuple[Row, bool]] = field(default_factory=dict)
     learned_windows: int = 0
     seconds: float = 0.0
     command: str = ""

@@ -19,6 +19,7 @@ from streams.engine.spec import EngineSpec, SourceSpec
 from streams.errors import InputError
 from streams.merge import MergedWindow, keep_ms
 from streams.monitor import Judgement, Monitor
+from streams.replay.before import Before
 from streams.replay.driver import Driver, final_rows
 from streams.replay.options import ReplayOptions, show_moment
 from streams.replay.past import Past, rows_of, told_rows, what_fired
@@ -141,8 +142,12 @@ class _Run:
             zone_of(options.time_zone),
             compare=bool(options.kpi_topic),
         )
+        zone = zone_of(options.time_zone)
+        self.before = Before(options.since_ms, options.until_ms, zone, self.spec.window_ms)
         if options.until_ms is not None:
             self.judged_until_ms = options.until_ms
+        if not options.kpi_topic:
+            self.review.before = self.before
         self.driver = Driver(self.spec, self.partitions, self._judge, self.review)
         self._began = time.monotonic()
         self._paced: tuple[float, int] | None = None
@@ -209,9 +214,10 @@ class _Run:
         """Show the monitor what the live run counted before the range, and keep what it counted in the range."""
         options = self.options
         self._progress.update(self._task, description="learning")
-        windows = told_rows(options.client_args, options.kpi_topic, partitions, keep_ms=keep_ms(self.spec))
+        windows = told_rows(options.client_args, options.kpi_topic, partitions, self.past, keep_ms=keep_ms(self.spec))
         async for window in windows:
             if not window.judge:
+                self.before.add(window)
                 if self.review.wanted(window):
                     self.past.rows.update(rows_of(window))
             elif window.kind == "window" and options.since_ms is not None and window.end_ms <= options.since_ms:
@@ -232,7 +238,7 @@ class _Run:
 
     def end(self, until_ms: int | None) -> None:
         """Close what the range's end closes; what is open then stays open."""
-        last = max((engine.stream_ms or 0 for engine in self.driver.engines.values()), default=0)
+        last = self.driver.stream_ms or 0
         if until_ms is None:
             end_ms = last
         else:
@@ -246,7 +252,8 @@ class _Run:
         options, review = self.options, self.review
         since, until = options.since_ms or review.first_ms or 0, options.until_ms or review.last_ms or 0
         told = await what_fired(options.client_args, options.anomalies_topic, since, until)
-        self.past.incidents, self.past.alerts, self.past.unreadable = told
+        self.past.incidents, self.past.alerts, unreadable = told
+        self.past.unreadable += unreadable
 
     def replayed(self, source: str, read_from_ms: int | None = None, missing_ms: int = 0) -> Replayed:
         """The outcome; writes the files that were asked for."""
@@ -270,6 +277,7 @@ class _Run:
             read_from_ms=read_from_ms,
             missing_ms=missing_ms,
             sessions_paid=review.sessions_paid,
+            before=self.before.told(),
             learned_windows=self.learned_windows,
             seconds=time.monotonic() - self._began,
             command=options.command,
@@ -296,9 +304,13 @@ class _Sink(Review):
     """A review that writes the rows it is told, as they settle."""
 
     out: IO[bytes] | None = None
+    before: Before | None = None
+    """Of a file: what lies before the range was in the same file. Of topics the live run's rows tell it."""
 
     def settled(self, window: MergedWindow) -> None:
         super().settled(window)
+        if self.before is not None:
+            self.before.add(window)
         if self.out is not None and self.wanted(window):
             self.out.writelines(encode_row(row) + b"\n" for row in final_rows(window))
 
