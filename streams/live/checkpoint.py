@@ -127,12 +127,15 @@ class Checkpoints:
             spacing = max(COST_FACTOR * took, written / settings.snapshot_bytes_per_second)
             await asyncio.sleep(max(settings.checkpoint_seconds, spacing))
 
+    def copy_state(self, lane: Lane) -> tuple[bytes, dict[str, int]]:
+        """State of a lane and the next offsets of its sources, of one moment."""
+        lane.dirty = False
+        return lane.engine.snapshot(), {topic: lane.next_offset(topic) for topic in self._settings.source_topics}
+
     async def _save(self, partition: int, lane: Lane, fence: Fence) -> int:
         settings = self._settings
-        # Nothing is awaited in these lines: state, offsets and the rows waited for belong to one moment.
-        state = lane.engine.snapshot()
-        offsets = {topic: lane.next_offset(topic) for topic in settings.source_topics}
-        lane.dirty = False
+        # Nothing is awaited before the rows are: state, offsets and the rows waited for belong to one moment.
+        state, offsets = self.copy_state(lane)
         rows = self._outbox.settled(partition)
         self.on_step("state_copied", partition)
         await rows

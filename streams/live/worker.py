@@ -120,6 +120,10 @@ class Worker:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
+    def stop(self) -> None:
+        """Wind down: ``run`` returns soon."""
+        self._stop.set()
+
     def fail(self, error: BaseException) -> None:
         """Stop because of an error; the first one counts."""
         if self._failure is None:
