@@ -11,11 +11,11 @@ from aiokafka import AIOKafkaProducer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.broker import embedded_broker
 from streams.engine.batch import Batch
 from streams.errors import BrokerError
 from streams.kafka import TopicPlan, create_topics
 from streams.replay.source_topic import STEP_MS, Caught, Seeker, TopicRange, partition_count
+from tests.support.brokers import BROKERS, running_broker
 
 
 class Record(NamedTuple):
@@ -97,16 +97,17 @@ def test_an_earlier_record_with_a_later_timestamp_is_found_by_stepping_back() ->
     assert find(log, 900, 304) == 1
 
 
-@pytest.fixture(scope="module")
-def bootstrap() -> Iterator[str]:
-    with embedded_broker() as told:
+@pytest.fixture(scope="module", params=BROKERS)
+def bootstrap(request: pytest.FixtureRequest) -> Iterator[str]:
+    with running_broker(request.param) as told:
         yield told
 
 
 async def fill(bootstrap: str, topic: str, records: dict[int, list[int]]) -> None:
     """Append records with these timestamps; the value of a record is its timestamp."""
     args = {"bootstrap_servers": bootstrap}
-    await create_topics(args, [TopicPlan(topic, 2, 1, {})])
+    # Records of the past are deleted by age unless the topic keeps them for ever.
+    await create_topics(args, [TopicPlan(topic, 2, 1, {"retention.ms": "-1"})])
     producer = AIOKafkaProducer(**args, linger_ms=20)
     await producer.start()
     try:
