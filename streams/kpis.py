@@ -65,7 +65,7 @@ def catalogue(
     'soft_share'
     """
     spec = spec or EngineSpec()
-    kpis = [*_traffic(spec), *_funnel(), *_carts(spec)]
+    kpis = [*_traffic(spec), *_FUNNEL, *_carts(spec)]
     for currency in currencies:
         kpis += _money(checked_currency(currency))
     kpis += _cohorts(spec)
@@ -79,262 +79,118 @@ def catalogue(
     return tuple(kpis)
 
 
+def _ratio(name: str, top: str, base: str, word: str, told: str, **more: Any) -> Kpi:
+    fields: dict[str, Any] = {"unit": "ratio", "hurts": "down", "word": word, "help": told, **more}
+    return Kpi(name, tuple(top.split()), tuple(base.split()), **fields)
+
+
+def _volume(name: str, counter: str, word: str, told: str) -> Kpi:
+    return Kpi(name, (counter,), hurts="down", word=word, help=told)
+
+
 def _traffic(spec: EngineSpec) -> list[Kpi]:
-    gap = spec.session_gap_ms
-    ended = ("sessions_ended",)
+    gap = {"delay_ms": spec.session_gap_ms}
+    dwell = "First to last act of a session."
+    bounced = "Ended sessions that saw one page at most and did nothing else."
+    distinct = "Distinct visitors, an estimate with a standard error of 2.3 %."
     return [
-        Kpi("sessions", ("sessions",), hurts="down", word="会话数", help="Sessions opened."),
-        Kpi(
-            "visitors",
-            ("visitors",),
-            hurts="down",
-            word="UV 独立访客数",
-            help="Distinct visitors, an estimate with a standard error of 2.3 %.",
+        _volume("sessions", "sessions", "会话数", "Sessions opened."),
+        _volume("visitors", "visitors", "UV 独立访客数", distinct),
+        _volume("page_views", "page_views", "PV 页面浏览量", "Pages seen."),
+        _ratio(
+            "browse_depth", "ended_page_views", "sessions_ended", "浏览深度", "Pages a session.", unit="pages", **gap
         ),
-        Kpi("page_views", ("page_views",), hurts="down", word="PV 页面浏览量", help="Pages seen."),
-        Kpi(
-            "browse_depth", ("ended_page_views",), ended, "pages", "down", gap, word="浏览深度", help="Pages a session."
+        _ratio(
+            "dwell_seconds", "ended_dwell_ms", "sessions_ended", "停留时间", dwell, unit="seconds", scale=0.001, **gap
         ),
-        Kpi(
-            "dwell_seconds",
-            ("ended_dwell_ms",),
-            ended,
-            "seconds",
-            "down",
-            gap,
-            scale=0.001,
-            word="停留时间",
-            help="First to last act of a session.",
+        _ratio("bounce_ratio", "bounces", "sessions_ended", "跳出率", bounced, hurts="up", **gap),
+        _ratio(
+            "paid_traffic_ratio", "sessions_paid", "sessions", "付费流量占比",
+            "Sessions from bought channels among all sessions.", hurts=None,
         ),
-        Kpi(
-            "bounce_ratio",
-            ("bounces",),
-            ended,
-            "ratio",
-            "up",
-            gap,
-            word="跳出率",
-            help="Ended sessions that saw one page at most and did nothing else.",
-        ),
-        Kpi(
-            "paid_traffic_ratio",
-            ("sessions_paid",),
-            ("sessions",),
-            "ratio",
-            word="付费流量占比",
-            help="Sessions from bought channels among all sessions.",
-        ),
-    ]
+    ]  # fmt: skip
 
 
-def _funnel() -> list[Kpi]:
-    answered = ("payments_succeeded", "payments_declined_soft", "payments_declined_hard")
-    steps = (
-        (
-            "add_to_cart_ratio",
-            "reached.cart",
-            "reached.product",
-            "加购率",
-            "Sessions that put something into the cart, per session that saw a product.",
-        ),
-        (
-            "checkout_ratio",
-            "reached.checkout",
-            "reached.cart",
-            "结算率",
-            "Sessions that began the checkout, per session with a cart.",
-        ),
-        ("order_conversion_ratio", "reached.ordered", "sessions", "下单转化率", "Sessions that ordered, per session."),
-        (
-            "payment_conversion_ratio",
-            "reached.paid",
-            "reached.ordered",
-            "支付转化率",
-            "Sessions that paid, per session that ordered.",
-        ),
-        ("conversion_ratio", "reached.paid", "sessions", "CVR 转化率", "Sessions that paid, per session."),
-        (
-            "payment_completion_ratio",
-            "orders_paid",
-            "orders_attempted",
-            "支付完成率",
-            "Orders paid, per order with an attempt to pay.",
-        ),
-        (
-            "payment_confirmation_ratio",
-            "orders_attempted",
-            "orders_placed",
-            "支付确认率",
-            "Orders with an attempt to pay, per order placed.",
-        ),
-        ("payment_overall_ratio", "orders_paid", "orders_placed", "整体支付率", "Orders paid, per order placed."),
-    )
-    return [
-        *(Kpi(name, (top,), (base,), "ratio", "down", word=word, help=text) for name, top, base, word, text in steps),
-        Kpi("cart_items", ("cart_items",), hurts="down", word="加购件数", help="Items put into carts."),
-        Kpi(
-            "payment_success_ratio",
-            ("payments_succeeded",),
-            answered,
-            "ratio",
-            "down",
-            word="支付成功率",
-            help="Payments that succeeded, per payment with an answer.",
-        ),
-        Kpi(
-            "payment_answer_ratio",
-            answered,
-            ("payment_attempts",),
-            "ratio",
-            "down",
-            word="支付应答率",
-            help="Payments with an answer, per attempt: falls where a provider hangs.",
-        ),
-        Kpi("orders", ("orders_paid",), hurts="down", word="支付订单数", help="Orders paid."),
-        Kpi(
-            "refund_ratio",
-            ("orders_refunded",),
-            ("orders_paid",),
-            "ratio",
-            "up",
-            min_window_ms=DAY_MS,
-            word="退货率",
-            help="Orders refunded, per order paid in the same window.",
-        ),
-    ]
+_ANSWERED = "payments_succeeded payments_declined_soft payments_declined_hard"
+
+_FUNNEL = (
+    _ratio("add_to_cart_ratio", "reached.cart", "reached.product", "加购率",
+           "Sessions that put something into the cart, per session that saw a product."),
+    _ratio("checkout_ratio", "reached.checkout", "reached.cart", "结算率",
+           "Sessions that began the checkout, per session with a cart."),
+    _ratio("order_conversion_ratio", "reached.ordered", "sessions", "下单转化率",
+           "Sessions that ordered, per session."),
+    _ratio("payment_conversion_ratio", "reached.paid", "reached.ordered", "支付转化率",
+           "Sessions that paid, per session that ordered."),
+    _ratio("conversion_ratio", "reached.paid", "sessions", "CVR 转化率", "Sessions that paid, per session."),
+    _ratio("payment_completion_ratio", "orders_paid", "orders_attempted", "支付完成率",
+           "Orders paid, per order with an attempt to pay."),
+    _ratio("payment_confirmation_ratio", "orders_attempted", "orders_placed", "支付确认率",
+           "Orders with an attempt to pay, per order placed."),
+    _ratio("payment_overall_ratio", "orders_paid", "orders_placed", "整体支付率", "Orders paid, per order placed."),
+    _volume("cart_items", "cart_items", "加购件数", "Items put into carts."),
+    _ratio("payment_success_ratio", "payments_succeeded", _ANSWERED, "支付成功率",
+           "Payments that succeeded, per payment with an answer."),
+    _ratio("payment_answer_ratio", _ANSWERED, "payment_attempts", "支付应答率",
+           "Payments with an answer, per attempt: falls where a provider hangs."),
+    _volume("orders", "orders_paid", "支付订单数", "Orders paid."),
+    _ratio("refund_ratio", "orders_refunded", "orders_paid", "退货率",
+           "Orders refunded, per order paid in the same window.", hurts="up", min_window_ms=DAY_MS),
+)  # fmt: skip
 
 
 def _carts(spec: EngineSpec) -> list[Kpi]:
     return [
-        Kpi(
-            "cart_abandonment_ratio",
-            ("carts_idle",),
-            ("carts_idle", "carts_kept"),
-            "ratio",
-            "up",
-            spec.abandonment_timeout_ms,
-            word="购物车放弃率",
-            help="Carts gone idle among those decided in the same time; provisional, a cart may still be recovered.",
+        _ratio(
+            "cart_abandonment_ratio", "carts_idle", "carts_idle carts_kept", "购物车放弃率",
+            "Carts gone idle among those decided in the same time; provisional, a cart may still be recovered.",
+            hurts="up", delay_ms=spec.abandonment_timeout_ms,
         ),
-        Kpi(
-            "cart_abandonment_settled_ratio",
-            ("carts_abandoned",),
-            ("carts_abandoned", "carts_converted"),
-            "ratio",
-            "up",
-            min_window_ms=HOUR_MS,
-            word="购物车放弃率（结算）",
-            help="Carts not paid within the conversion window, among those abandoned or paid in this window.",
+        _ratio(
+            "cart_abandonment_settled_ratio", "carts_abandoned", "carts_abandoned carts_converted",
+            "购物车放弃率（结算）",
+            "Carts not paid within the conversion window, among those abandoned or paid in this window.",
+            hurts="up", min_window_ms=HOUR_MS,
         ),
-    ]
+    ]  # fmt: skip
 
 
 def _money(currency: str) -> list[Kpi]:
-    revenue, scale = (f"revenue_minor.{currency}",), 10.0 ** -minor_exponent(currency)
+    counter = f"revenue_minor.{currency}"
+    money: dict[str, Any] = {"unit": currency, "scale": 10.0 ** -minor_exponent(currency), "currency": currency}
+    average = "Money a paid order with a known amount."
     return [
-        Kpi(
-            f"revenue.{currency}",
-            revenue,
-            None,
-            currency,
-            "down",
-            scale=scale,
-            word="成交额",
-            help="Money of orders paid.",
-            currency=currency,
-        ),
-        Kpi(
-            f"average_order_value.{currency}",
-            revenue,
-            (f"orders_valued.{currency}",),
-            currency,
-            "down",
-            scale=scale,
-            word="客单价",
-            help="Money a paid order with a known amount.",
-            currency=currency,
-        ),
+        Kpi(f"revenue.{currency}", (counter,), hurts="down", word="成交额", help="Money of orders paid.", **money),
+        _ratio(f"average_order_value.{currency}", counter, f"orders_valued.{currency}", "客单价", average, **money),
     ]
 
 
 def _cohorts(spec: EngineSpec) -> list[Kpi]:
+    told = [(horizon, horizon_label(horizon), stage) for horizon in spec.cohort_horizons_ms for stage in STAGES]
     return [
-        Kpi(
-            f"cohort_{stage}_ratio@{label}",
-            (f"cohort.{stage}@{label}",),
-            (f"cohort.sessions@{label}",),
-            "ratio",
-            "down",
-            horizon,
-            horizon_ms=horizon,
-            word="队列转化率",
-            help=f"Sessions opened in the window that reached {stage} within {label}.",
+        _ratio(
+            f"cohort_{stage}_ratio@{label}", f"cohort.{stage}@{label}", f"cohort.sessions@{label}", "队列转化率",
+            f"Sessions opened in the window that reached {stage} within {label}.",
+            delay_ms=horizon, horizon_ms=horizon,
         )
-        for horizon in spec.cohort_horizons_ms
-        for label in (horizon_label(horizon),)
-        for stage in STAGES
-    ]
+        for horizon, label, stage in told
+    ]  # fmt: skip
 
 
-def _pending() -> tuple[Kpi, ...]:
-    """Defined, documented and not computed: their counters come from a customer topic and from ad reports."""
-    known, spend = ("orders_known_user",), "ad_spend_minor.CNY"
-    hourly: dict[str, Any] = {"min_window_ms": HOUR_MS}
-    return (
-        Kpi(
-            "repurchase_ratio",
-            ("orders_repeat",),
-            known,
-            "ratio",
-            "down",
-            word="复购率",
-            help="Orders of returning customers.",
-            **hourly,
-        ),
-        Kpi(
-            "new_customer_ratio",
-            ("orders_new",),
-            known,
-            "ratio",
-            word="新客占比",
-            help="Orders of new customers.",
-            **hourly,
-        ),
-        Kpi(
-            "click_through_ratio",
-            ("ad_clicks",),
-            ("ad_impressions",),
-            "ratio",
-            word="CTR 点击率",
-            help="Clicks per impression.",
-            **hourly,
-        ),
-        Kpi(
-            "customer_acquisition_cost.CNY",
-            (spend,),
-            ("orders_new",),
-            "CNY",
-            word="CAC 获客成本",
-            help="Spend per new customer.",
-            scale=0.01,
-            currency="CNY",
-            **hourly,
-        ),
-        Kpi(
-            "return_on_investment.CNY",
-            ("revenue_minor.CNY", f"-{spend}"),
-            (spend,),
-            "ratio",
-            word="ROI",
-            help="Revenue beyond spend, per spend.",
-            currency="CNY",
-            **hourly,
-        ),
-    )
+_HOURLY: dict[str, Any] = {"hurts": None, "min_window_ms": HOUR_MS}
 
-
-PENDING: tuple[Kpi, ...] = _pending()
-"""Declared so that their names are taken and their formulas known; no row carries their counters."""
+PENDING: tuple[Kpi, ...] = (
+    _ratio("repurchase_ratio", "orders_repeat", "orders_known_user", "复购率", "Orders of returning customers.",
+           min_window_ms=HOUR_MS),
+    _ratio("new_customer_ratio", "orders_new", "orders_known_user", "新客占比", "Orders of new customers.", **_HOURLY),
+    _ratio("click_through_ratio", "ad_clicks", "ad_impressions", "CTR 点击率", "Clicks per impression.", **_HOURLY),
+    _ratio("customer_acquisition_cost.CNY", "ad_spend_minor.CNY", "orders_new", "CAC 获客成本",
+           "Spend per new customer.", unit="CNY", scale=0.01, currency="CNY", **_HOURLY),
+    _ratio("return_on_investment.CNY", "revenue_minor.CNY -ad_spend_minor.CNY", "ad_spend_minor.CNY", "ROI",
+           "Revenue beyond spend, per spend.", currency="CNY", **_HOURLY),
+)  # fmt: skip
+"""Declared so that their names are taken and their formulas known; their counters come from a customer topic and from
+ad reports, and no row carries them."""
 
 CATALOGUE: tuple[Kpi, ...] = catalogue()
 """The catalogue of a shop with default durations that sells in CNY."""
