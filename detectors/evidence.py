@@ -12,8 +12,10 @@ Floats = NDArray[np.float64]
 BINOMIAL_BELOW = 0.97
 """Variance per mean under which a count is a share of trials; above it a scaled Poisson fits better."""
 
-CHEAP_BELOW = 1.5
-"""Nats of the normal approximation under which the exact minimum cannot reach any threshold, so it is not sought."""
+CHEAP_BELOW = 3.0
+"""Nats of the normal approximation under which the exact minimum, at most twice as much, reaches no border."""
+
+CLOSE = 1e-7
 
 NEWTON_STEPS = 9
 
@@ -43,7 +45,7 @@ def penalised_deviance(observed: Floats, expected: Floats, dispersion: Floats, d
     variance = dispersion * expected + doubt * expected * expected
     with np.errstate(divide="ignore", invalid="ignore"):
         cheap = np.where(expected > 0, (observed - expected) ** 2 / (2 * variance), 0.0)
-    evidence = np.nan_to_num(cheap, nan=0.0, posinf=0.0)
+    evidence = np.where(np.isfinite(cheap), cheap, 0.0)
     worth = evidence > CHEAP_BELOW
     binomial = worth & (dispersion < BINOMIAL_BELOW)
     poisson = worth & ~binomial
@@ -60,7 +62,10 @@ def _poisson(observed: Floats, expected: Floats, dispersion: Floats, doubt: Floa
     shift = np.maximum(gap, 0.0)
     for _ in range(NEWTON_STEPS):
         mean = expected * np.exp(shift)
-        shift = shift - ((mean - observed) / dispersion + shift / doubt) / (mean / dispersion + 1 / doubt)
+        step = ((mean - observed) / dispersion + shift / doubt) / (mean / dispersion + 1 / doubt)
+        shift = shift - step
+        if np.abs(step).max() < CLOSE:
+            break
     shift = np.clip(shift, np.minimum(gap, 0.0), np.maximum(gap, 0.0))
     mean = expected * np.exp(shift)
     log_ratio = np.where(observed > 0, observed * np.log(np.maximum(observed, 1e-300) / mean), 0.0)
@@ -84,7 +89,9 @@ def _binomial(observed: Floats, expected: Floats, dispersion: Floats, doubt: Flo
         slope = trials * p - observed + shift / doubt
         low, high = np.where(slope < 0, shift, low), np.where(slope > 0, shift, high)
         step = shift - np.clip(slope / (trials * p * (1 - p) + 1 / doubt), -2.0, 2.0)
-        shift = np.where((step >= low) & (step <= high), step, (low + high) / 2)
+        before, shift = shift, np.where((step >= low) & (step <= high), step, (low + high) / 2)
+        if np.abs(shift - before).max() < CLOSE:
+            break
     p = np.clip(1 / (1 + np.exp(-(centre + shift))), 1e-300, 1.0)
     rest, q = trials - observed, np.clip(1 / (1 + np.exp(centre + shift)), 1e-300, 1.0)
     hit = np.where(observed > 0, observed * np.log(np.maximum(observed, 1e-300) / (trials * p)), 0.0)

@@ -17,8 +17,8 @@ __all__ = ["Fused", "Pair", "fuse", "fuse_into"]
 ADDER = 1.0
 """Nats more than a single series needs: there are more pairs to choose from."""
 
-LEAST = 2.0
-"""Nats that each part has to bring."""
+LEAST, PART = 3.0, 0.3
+"""Nats that each part has to bring, and the share of the other's."""
 
 ALIKE, ENOUGH = 0.5, math.log(1.5)
 """Either part has to be half of the other's size on the logarithm, or half as much again: a lag that is known badly
@@ -52,7 +52,8 @@ def fuse(falls: tuple[Look, int], rises: tuple[Look, int], border: float) -> Fus
     rise = np.log((up_look.observed[j] + 0.5) / (up_look.expected[j] + 0.5))
     alike = (rise >= np.minimum(ALIKE * -fall, ENOUGH)) & (-fall >= np.minimum(ALIKE * rise, ENOUGH))
     # The weaker part counts twice at most: a surge is no finding because some rate moves a little.
-    both = np.where((down > LEAST) & (up > LEAST) & alike, down + np.minimum(up, down), 0.0)
+    strong = (np.minimum(up, down) > LEAST) & (np.minimum(up, down) > PART * np.maximum(up, down))
+    both = np.where(strong & alike, down + np.minimum(up, down), 0.0)
     ratio = both / np.maximum(border + ADDER - np.log(WINDOWS), 1.0)
     window = int(ratio.argmax())
     return Fused(float(ratio[window]), window) if ratio[window] > 0 else None

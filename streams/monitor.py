@@ -78,6 +78,9 @@ PAIRS = (
 )
 """One cause behind two findings: an event type that is lost, or sessions that never buy."""
 
+RENAMED_WITHIN = 15
+"""Windows of an alert in which its cause may still turn out to be another."""
+
 CROWD_DOUBT = 0.01
 """Variance of a rate's logarithm that a crowd adds."""
 
@@ -273,13 +276,17 @@ class Monitor:
         """What each loud series' finding is."""
         bank, reading = group.bank, judged.reading
         told: dict[int, VerdictKind] = {}
+        parents = bank.scan.model.parent.tolist()
+        # What the whole is named, its segments are.
+        named = {n: named[up] for n, up in ((n, n if up < 0 else up) for n, up in enumerate(parents)) if up in named}
         for number, standing in enumerate(judged.standings):
             if standing.state == "calm" and not standing.ended:
                 continue
             series, loss = bank.series[number], bank.losses.get(number)
             if loss is not None and loss.kind is not None:
                 # An outage that proves to be lost tracking is told so; the other way round nothing is taken back.
-                loss.kind = named.get(number, loss.kind) if loss.kind in {"drop", "stop"} else loss.kind
+                fresh = judged.look.step - bank.policies[number].began_at <= RENAMED_WITHIN
+                loss.kind = named.get(number, loss.kind) if fresh and loss.kind in {"drop", "stop"} else loss.kind
                 told[number] = loss.kind
                 continue
             if number in named:
