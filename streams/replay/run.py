@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from streams.coarse import zone_of
 from streams.engine.batch import Batch
 from streams.engine.rows import encode_row
-from streams.engine.spec import EngineSpec, SourceSpec
+from streams.engine.spec import DAY_MS, EngineSpec, SourceSpec
 from streams.errors import InputError
 from streams.merge import MergedWindow, keep_ms
 from streams.monitor import Judgement, Monitor
@@ -31,6 +31,8 @@ from streams.replay.source_topic import Caught, TopicRange, partition_count
 __all__ = ["changing_ms", "needed_ms", "replay_file", "replay_topics"]
 
 PACED_RECORDS = 50
+# The detectors know the shape of days and weeks after two weeks; more would only take longer.
+LEARNT_MS = 28 * DAY_MS
 
 
 def replay_file(paths: Path | str | Sequence[Path | str], options: ReplayOptions) -> Replayed:
@@ -221,9 +223,11 @@ class _Run:
                 if self.review.wanted(window):
                     self.past.rows.update(rows_of(window))
             elif window.kind == "window" and options.since_ms is not None and window.end_ms <= options.since_ms:
-                self.monitor.observe(window)
-                self.learned_windows += 1
                 self.learned_until_ms = window.end_ms
+                if window.end_ms > options.since_ms - LEARNT_MS:
+                    self.monitor.observe(window)
+                    self.learned_windows += 1
+                    self._progress.update(self._task, told=f"{self.learned_windows:,} windows of the live run")
         self._progress.update(self._task, description="replaying")
 
     def end_of_file(self) -> None:
