@@ -71,15 +71,16 @@ class Driver:
 
     def pieces(self) -> Iterator[None]:
         """Pushes one piece at each step, and drains now and then; ends when the logs are used up."""
-        left = {topic: log for topic, log in self._logs.items() if log}
-        while left:
-            topic = self._cut.choice(sorted(left)) if self._cut else next(iter(left))
-            size = self._cut.choice([1, 1, 2, 3, 7, 20, 50]) if self._cut else len(left[topic])
-            self.pushed[topic] += left[topic][:size]
-            self.push(topic, left[topic][:size])
-            left[topic] = left[topic][size:]
-            if not left[topic]:
-                del left[topic]
+        done = {topic: 0 for topic, log in self._logs.items() if log}
+        while done:
+            topic = self._cut.choice(sorted(done)) if self._cut else next(iter(done))
+            log, start = self._logs[topic], done[topic]
+            piece = log[start : start + self._cut.choice([1, 1, 2, 3, 7, 20, 50])] if self._cut else log
+            self.pushed[topic] += piece
+            self.push(topic, piece)
+            done[topic] += len(piece)
+            if done[topic] == len(log):
+                del done[topic]
             if self._cut is None or self._cut.random() < 0.7:
                 self.told.hear(self.engine.drain())
             yield

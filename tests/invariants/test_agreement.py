@@ -9,6 +9,8 @@ from random import Random
 
 import pytest
 
+from streams.engine.spec import EngineSpec
+from streams.simulate import Shop, ShopSpec
 from tests.invariants.driving import (
     Cells,
     cells_of,
@@ -19,6 +21,8 @@ from tests.invariants.driving import (
     unequal_cells,
 )
 from tests.invariants.shrinking import shrunk, tell
+from tests.support.reference import SourceRecord
+from tests.support.stories import START_MS
 from tests.support.strategies import Scenario, adversarial_scenario
 
 SEEDS = 240
@@ -60,6 +64,17 @@ def test_engine_and_reference_agree_when_silence_moves_stream_time(first: int) -
         told, arrivals = run_with_silences(scenario, Random(seed))
         found = unequal_cells(reference_cells(scenario, arrivals), cells_of(told.rows))
         assert not found, f"seed {seed}:\n" + "\n".join(found[:20])
+
+
+def test_engine_and_reference_agree_on_a_simulated_shop() -> None:
+    shop = Shop(ShopSpec(seed=3, sessions_per_minute=20, late_ratio=0.03, duplicate_ratio=0.03, poison_ratio=0.01))
+    logs: dict[str, list[SourceRecord]] = {"clickstream": [], "orders": []}
+    for sent in shop.events(START_MS, START_MS + 50 * 60_000):
+        log = logs[sent.topic]
+        log.append(SourceRecord(sent.topic, len(log), sent.append_ms, sent.key, sent.value))
+    spec = EngineSpec(max_values=4, pairs=(("channel", "device"), ("category", "region")))
+    scenario = Scenario(spec, tuple(tuple(log) for log in logs.values()), is_file=False)
+    assert differences(scenario, Random(3)) == []
 
 
 @pytest.mark.parametrize("change", [1, -1])

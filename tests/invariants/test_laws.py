@@ -179,7 +179,7 @@ def test_the_values_of_a_session_dimension_add_up_to_the_whole(scenario: Scenari
         assert total == {n: c for n, c in expected.items() if not n.startswith(only_whole)}
 
 
-@lawful
+@settings(lawful, max_examples=15)
 @given(scenarios(), scenarios(), seeds)
 def test_partitions_merge_to_the_same_bytes_in_any_order(one: Scenario, other: Scenario, seed: int) -> None:
     other = replace(other, spec=one.spec)
