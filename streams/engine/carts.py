@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from streams.engine.counters import COUNTER_BITS, CounterNames
+from streams.engine.rows import LARGEST
 from streams.engine.segments import Leaves
 from streams.engine.spec import EngineSpec
 from streams.engine.state import Cart, Kept
@@ -54,9 +55,9 @@ class Carts:
         if IS_ACTIVITY[kind]:
             self._touch(event, cart)
         if kind == ADD:
-            cart.added += quantity(event)
+            cart.added = min(cart.added + quantity(event), LARGEST)
         elif kind == REMOVE:
-            cart.removed += quantity(event)
+            cart.removed = min(cart.removed + quantity(event), LARGEST)
             if cart.removed >= cart.added:
                 self._count("emptied", cart.leaf, event.event_ms, event.order_ms)
                 del self.open[key]

@@ -15,6 +15,7 @@ from streams.engine.shop import Shop
 from streams.engine.snapshot import State, dump_shop, load_shop, read_state, salt_mark, write_state
 from streams.engine.spec import EngineSpec
 from streams.engine.waiting import Held, Waiting
+from streams.engine.windows import MOST_EMPTY
 from streams.events import Event
 
 __all__ = ["Engine"]
@@ -95,6 +96,10 @@ class Engine:
         """Tell whether all records of the topic up to the end of its log were pushed: then it is not waited for."""
         self._arrivals.source(topic).caught_up = caught_up
 
+    def forget_missing(self, topic: str) -> None:
+        """After ``restore``, where the log of a topic begins behind its resume offset: do not wait for what is lost."""
+        self._arrivals.source(topic).forget_missing()
+
     def drain(self) -> Outcome:
         """Absorb, order, process and close all that can be."""
         absorbed = 0
@@ -122,6 +127,7 @@ class Engine:
         shop, ledger = self._shop, self._shop.ledger
         stream_ms = self.stream_ms if self.stream_ms is not None else 0
         while True:
+            self._leap(stream_ms)
             due = [ms for ms in (ledger.next_close(stream_ms), shop.next_ms()) if ms is not None]
             if not due and not self._waiting:
                 break
@@ -263,11 +269,22 @@ class Engine:
         watermark_ms = stream_ms - self.spec.max_out_of_orderness_ms
         self._waiting.sort(key=itemgetter(0))  # stable: equal keys stay in order of arrival
         while True:
+            self._leap(stream_ms)
             closing_ms = self._shop.ledger.next_close(stream_ms)
             if closing_ms is None or closing_ms > watermark_ms:
                 break
             self._close(closing_ms, stream_ms)
         self._process(watermark_ms)
+
+    def _leap(self, stream_ms: int) -> None:
+        """Before a closing: see whether the time until anything happens is absurdly long."""
+        ledger, shop = self._shop.ledger, self._shop
+        if stream_ms - ledger.next_ms <= MOST_EMPTY * self.spec.window_ms:
+            return
+        timer_ms = shop.next_ms()
+        waiting_ms = self._waiting[0][0] if self._waiting else stream_ms
+        after = self.spec.window_ms + self.spec.grace_ms
+        ledger.leap(waiting_ms if timer_ms is None else min(waiting_ms, timer_ms - after), stream_ms)
 
     def _close(self, closing_ms: int, stream_ms: int) -> None:
         """Process what comes before a closing, fire the timers due before it, and close."""

@@ -17,6 +17,8 @@ Segment = tuple[tuple[str, str], ...]
 """Sorted ``(dimension, value)`` pairs: none is the whole, one a single value, two a configured pair."""
 
 WHOLE: Segment = ()
+LARGEST = (1 << 63) - 1
+"""The largest sum that is written down; only nonsense is larger."""
 
 
 class Row(NamedTuple):
@@ -82,7 +84,11 @@ def encode_row(row: Row) -> bytes:
         told["visitors"] = row.visitors
     if row.missing_partitions:
         told["missing_partitions"] = list(row.missing_partitions)
-    return orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+    try:
+        return orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # a sum beyond 64 bits: nonsense that somebody sent, and no reason to stop
+        told["counters"] = {name: min(count, LARGEST) for name, count in row.counters.items()}
+        return orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
 
 
 def decode_row(data: bytes) -> Row:

@@ -10,6 +10,7 @@ import msgspec
 import zstandard
 
 from streams.engine.counters import Tally
+from streams.engine.rows import LARGEST
 from streams.engine.shop import Shop
 from streams.engine.spec import EngineSpec
 from streams.engine.state import Cart, Kept, Order, Payment, Session
@@ -164,12 +165,16 @@ def _dump_tally(place: tuple[int, int], tally: Tally) -> TallyState:
     return TallyState(
         *place,
         codes=sorted(tally.counted_codes().items()),
-        sessions=sorted(tally.sessions.items()),
-        orders=sorted(tally.orders.items()),
-        products=sorted(tally.products.items()),
+        sessions=_sums(tally.sessions),
+        orders=_sums(tally.orders),
+        products=_sums(tally.products),
         seen=sorted(tally.seen),
         whole=sorted(tally.whole.items()),
     )
+
+
+def _sums(sums: dict[int, int]) -> Sums:
+    return [(entry, min(amount, LARGEST)) for entry, amount in sorted(sums.items())]
 
 
 def _load_tally(state: TallyState) -> Tally:

@@ -18,12 +18,15 @@ class Wheel:
     def __init__(self, window_ms: int, grace_ms: int) -> None:
         self._window, self._grace = window_ms, grace_ms
         self._buckets: dict[int, dict[str, None]] = {}
+        self._first = 0
+        """No bucket is before it, where there is one at all."""
 
     def put(self, key: str, due_ms: int) -> None:
         """Look at ``key`` before the first closing after ``due_ms``."""
         bucket = (due_ms - self._grace) // self._window
         keys = self._buckets.get(bucket)
         if keys is None:
+            self._first = min(self._first, bucket) if self._buckets else bucket
             self._buckets[bucket] = {key: None}
         else:
             keys[key] = None
@@ -31,6 +34,9 @@ class Wheel:
     def take(self, closing_ms: int) -> list[str]:
         """The keys whose time is before a closing; they are in the wheel no more."""
         bucket = (closing_ms - self._grace) // self._window
+        if not self._buckets or bucket <= self._first:
+            return []
+        self._first = bucket
         return [key for due in sorted(due for due in self._buckets if due < bucket) for key in self._buckets.pop(due)]
 
     def next_ms(self) -> int | None:

@@ -9,15 +9,21 @@ from streams.engine.rollup import Rolled, RollUp
 from streams.engine.rows import WHOLE, Row, RowKind
 from streams.engine.sketch import sketch_visitors
 from streams.engine.spec import EngineSpec
+from streams.errors import ConfigError
 from streams.events import STAGES
 
-__all__ = ["Ledger", "horizon_label"]
+__all__ = ["MOST_EMPTY", "NO_HORIZON", "Ledger", "horizon_label"]
 
 UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 Place = tuple[int, int]
 """Start of a window, and the horizon of its cohort row; no horizon (a window row) is -1."""
 
 NO_HORIZON: Final = -1
+MOST_HORIZONS: Final = 10
+"""A session keeps six bits of 63 for each."""
+
+MOST_EMPTY: Final = 600_000
+"""Windows without an event that still have their rows of zeros: more than a year of minutes."""
 
 
 def horizon_label(horizon_ms: int) -> str:
@@ -43,6 +49,14 @@ class Ledger:
         self._spec, self._partition, self._rollup = spec, partition, rollup
         self._fingerprint = spec.fingerprint
         self._window, self._grace = spec.window_ms, spec.grace_ms
+        horizons = spec.cohort_horizons_ms
+        if len(horizons) > MOST_HORIZONS or len(set(horizons)) < len(horizons):
+            raise ConfigError(
+                f"not up to {MOST_HORIZONS} different horizons",
+                key="cohort_horizons",
+                value=horizons,
+                way_out="list each once, and fewer",
+            )
         self.cohort_counters = tuple(
             tuple(names.id(f"cohort.{what}@{horizon_label(horizon)}") for what in ("sessions", *STAGES))
             for horizon in spec.cohort_horizons_ms
@@ -85,6 +99,15 @@ class Ledger:
     def is_closed(self, moment_ms: int, position_ms: int) -> bool:
         """Whether the window of a moment is closed at that position of the watermark."""
         return moment_ms - moment_ms % self._window + self._window + self._grace <= position_ms
+
+    def leap(self, next_ms: int, stream_ms: int) -> None:
+        """Leave out the rows of zeros of an absurd silence: a single wrong event time would fill the memory.
+
+        ``next_ms`` is the earliest moment at which anything may yet be counted.
+        """
+        next_ms = min(next_ms, stream_ms, *self.open)
+        if self.first_ms is not None and next_ms - self.next_ms > MOST_EMPTY * self._window:
+            self.next_ms = next_ms - next_ms % self._window
 
     def closes_window(self, position_ms: int) -> bool:
         """Whether a window closes at this position (and not only a cohort)."""

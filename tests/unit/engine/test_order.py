@@ -1,7 +1,11 @@
 """Time: windows, watermark, late records and their corrections, duplicates, noted arrivals."""
 
-from streams.engine import Engine
-from tests.support.stories import START_MS, story, to_lines
+import json
+from random import Random
+
+from streams.engine import Engine, Row, decode_row, encode_row
+from streams.events import FIELD_NAMES, REASONS
+from tests.support.stories import START_MS, VERBS, story, to_lines
 from tests.unit.engine.telling import batch, file_spec, moments, rows_of, totals
 
 
@@ -107,3 +111,67 @@ def test_silence_lets_windows_close() -> None:
     engine.drain()
     assert [row.end_ms for row in engine.idle(START_MS + 90_000).rows if not row.segment] == [START_MS + 60_000]
     assert engine.idle(START_MS).rows == []
+
+
+def test_an_absurd_event_time_does_not_fill_the_memory_with_rows_of_zeros() -> None:
+    times = [0, 60_000, START_MS, START_MS + 5_000, 250_000_000_000_000]
+    events = [story(f"s{number}: page+0s[event_id=e-{number}]", start_ms=ms)[0] for number, ms in enumerate(times)]
+    rows = rows_of(events)
+    assert totals(rows)["page_views"] == totals(rows)["sessions"] == 5
+    assert totals(rows)["sessions_ended"] == 5
+    assert len(rows) < 200
+    pieces = Engine(file_spec(), 0)
+    told = []
+    for number, line in enumerate(to_lines(events)):
+        pieces.push(batch([line], first=number))
+        told += pieces.drain().rows
+    assert told + pieces.finish().rows == rows
+
+
+def test_nothing_that_is_sent_stops_the_engine() -> None:
+    rng = Random(3)
+    engine = Engine(file_spec(), 0)
+    values = [
+        "",
+        "x",
+        None,
+        True,
+        0,
+        -1,
+        10**12,
+        10**30,
+        1e300,
+        [],
+        {},
+        [[]],
+        "9" * 500,
+        "1e12",
+        "EUR",
+        "\ud83d\ude00",
+        START_MS,
+    ]
+    names = [*FIELD_NAMES, "channel", "category", "payment_method", " late"]
+    lines = []
+    for number in range(3_000):
+        told = story(
+            f"k{number % 9}: {rng.choice(sorted(VERBS))}+{rng.randint(0, 9_000)}s[event_id={number},order_id=o]"
+        )[0]
+        told |= {name: rng.choice(values) for name in rng.sample(names, rng.randint(0, 4))}
+        line = json.dumps(told).encode()
+        cut = rng.randrange(len(line)) if rng.random() < 0.1 else len(line)
+        lines.append(line[:cut])
+    engine.push(batch([*lines, b"[" * 5_000, b"{}", b"\x00\xff", b"null"]))
+    outcome = engine.finish()
+    assert all(decode_row(encode_row(row)).counters == row.counters for row in outcome.rows)
+    counts = engine.counts
+    rejected = sum(count for name, count in counts.items() if name.startswith("rejected."))
+    assert (
+        counts["records"] == 3_004 == counts["counted"] + counts["duplicates"] + counts.get("ad_reports", 0) + rejected
+    )
+    assert len(outcome.rejects) == rejected
+    assert {name.removeprefix("rejected.") for name in counts if name.startswith("rejected.")} <= set(REASONS)
+
+
+def test_a_sum_beyond_64_bits_is_written_as_the_largest() -> None:
+    row = Row("window", 0, 60_000, (), 0, {"cart_items": 1 << 70}, "f")
+    assert decode_row(encode_row(row)).counters == {"cart_items": (1 << 63) - 1}

@@ -3,7 +3,7 @@
 import pytest
 
 from streams.engine import Engine, Row
-from streams.errors import StateError
+from streams.errors import ConfigError, StateError
 from tests.support.stories import story, to_lines
 from tests.unit.engine.telling import FILE, batch, file_spec
 
@@ -90,3 +90,30 @@ def test_a_snapshot_of_another_specification_partition_or_salt_is_refused() -> N
 def test_a_damaged_or_foreign_snapshot_is_refused(data: bytes) -> None:
     with pytest.raises(StateError):
         Engine.restore(file_spec(), 0, data)
+
+
+def test_a_log_that_begins_behind_the_resume_offset_need_not_be_waited_for() -> None:
+    engine = Engine(file_spec(), 0)
+    engine.push(batch(LINES[:50]))
+    engine.drain()
+    again = Engine.restore(file_spec(), 0, engine.snapshot())
+    held = again.counts["held"]
+    assert again.drain().records == 0
+    again.forget_missing(FILE)
+    again.drain()
+    assert (again.counts["lost"], again.counts["held"]) == (held, 0)
+
+
+def test_sums_beyond_64_bits_can_be_stored() -> None:
+    refunds = " ".join(f"refund+{ms}ms[amount=9e12,currency=CLF]" for ms in range(300))
+    engine = Engine(file_spec(), 0)
+    engine.push(batch(to_lines(story(f"a: {refunds} page+9s"))))
+    engine.drain()
+    again = Engine.restore(file_spec(), 0, engine.snapshot())
+    assert again.counts["counted"] == 300
+
+
+def test_more_horizons_than_a_session_can_keep_are_refused() -> None:
+    for horizons in (tuple(range(60_000, 720_000, 60_000)), (60_000, 60_000)):
+        with pytest.raises(ConfigError, match="cohort_horizons"):
+            Engine(file_spec(cohort_horizons_ms=horizons), 0)
