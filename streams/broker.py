@@ -23,7 +23,8 @@ __all__ = ["answers_metadata", "broker_binary", "die_with_parent", "embedded_bro
 
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
-STOP_SECONDS = 5.0
+STOP_SECONDS = 1.0
+"""It holds nothing that a longer good-bye could save."""
 PR_SET_PDEATHSIG = 1
 
 

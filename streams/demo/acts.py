@@ -29,6 +29,7 @@ from streams.live.settings import LiveSettings
 from streams.live.topics import ensure_topics, topic_plans
 from streams.simulate import IncidentSpec, ShopSpec
 from streams.simulate.writer import Feed, Written, feed_topics, write_labels
+from streams.telemetry.names import ALL
 
 __all__ = ["Acts"]
 
@@ -37,6 +38,12 @@ LEAD_MS = 4_000
 """An outage is announced so long before it begins: the shop works out who is under way."""
 
 CAUGHT_UP_MS = 15_000
+HEAD_START = 0.6
+"""The worker is started when so much of the history is there: until it has joined its group, the rest is as well."""
+
+LATEST_OUTAGE = 0.45
+"""An unattended run injects the outage after this share of its time, even where the history is still being read."""
+
 MINUTE_MS = 60_000
 
 
@@ -101,12 +108,13 @@ class Acts:
                 stack.push_async_callback(delete_topics, settings.client_args, list(topic_plans(settings, 1)))
             await ensure_topics(settings)
             feeding = await stack.enter_async_context(self._fed(settings))
-            await self._history(feeding)
+            await self._history(feeding, HEAD_START)
             worker = stack.enter_context(running_worker(self._left.config, self._left.logs / "worker.log"))
+            await self._history(feeding, 1.0)
             url = f"http://{settings.metrics_host}:{settings.metrics_port}/metrics"
             self._picture.metrics_url = url
             readers = [
-                follow_metrics(url, self._picture),
+                follow_metrics(url, self._picture, now_ms),
                 follow_incidents(settings.client_args, settings.anomalies_topic, self._picture, now_ms),
                 self._story(stack, settings, worker),
             ]
@@ -129,10 +137,11 @@ class Acts:
     def _sent(self, written: Written) -> None:
         self._picture.written, self._picture.written_to_ms = written.records, written.until_ms
 
-    async def _history(self, feeding: asyncio.Task[Written]) -> None:
-        """Wait until the past has been told: the worker starts with all of it there, in one order of time."""
+    async def _history(self, feeding: asyncio.Task[Written], share: float) -> None:
+        """Wait until so much of the past has been told."""
         told = f"pre-playing {self._pace.history_ms // MINUTE_MS} min of calm history at full speed"
-        while (behind := now_ms() - max(self._picture.written_to_ms, self._start_ms)) > CAUGHT_UP_MS:
+        missing_ms = max(CAUGHT_UP_MS, (1 - share) * self._pace.history_ms)
+        while (behind := now_ms() - max(self._picture.written_to_ms, self._start_ms)) > missing_ms:
             self._picture.phase = f"{told}: {max(0.0, 1 - behind / self._pace.history_ms):.0%}"
             await asyncio.wait({feeding}, timeout=0.1)
             if feeding.done():
@@ -142,7 +151,7 @@ class Acts:
         """What happens on the stage, while the readers look on."""
         watched = asyncio.create_task(self._watch(worker))
         try:
-            await until(lambda: self._caught_up() or watched.done())
+            await until(lambda: self._caught_up() or self._overdue() or watched.done())
             if self.programs and not watched.done():
                 await self._start_programs(stack, settings)
             if not self._options.calm and not watched.done():
@@ -165,31 +174,32 @@ class Acts:
     def _phase(self) -> str:
         picture, now = self._picture, now_ms()
         pace = f"windows of {self._pace.window_ms // 1000} s"
-        if not self._caught_up():
+        before = picture.outage_ms is None or now < picture.outage_ms
+        if before and not self._caught_up():
             age = picture.freshness_ms(now)
             if age is None:
                 return "the worker starts"
             return f"the worker reads the history: {max(0.0, 1 - age / self._pace.history_ms):.0%}"
-        if picture.outage_ms is None or now < picture.outage_ms:
+        if picture.outage_ms is None or before:
             if self._options.calm:
                 return f"calm, {pace}"
             begins = picture.outage_ms or self._calm_until_ms
             seconds = "" if begins is None else f" in {max(0, begins - now) / 1000:.0f} s"
             return f"calm, {pace}: a payment outage comes by itself{seconds}"
-        caught = picture.caught()
-        found = "" if caught is None else self._found(caught.id)
+        caught_ms = picture.caught_ms()
+        found = "" if caught_ms is None else f"; caught after {(caught_ms - picture.outage_ms) / 1000:.0f} s"
         if picture.outage_end_ms is not None and now >= picture.outage_end_ms:
             return f"the outage is over, the shop recovers{found}"
         return f"PAYMENT OUTAGE: 19 of 20 payments fail since {(now - picture.outage_ms) / 1000:.0f} s{found}"
-
-    def _found(self, incident: str) -> str:
-        seconds = (self._picture.told_ms[incident] - (self._picture.outage_ms or 0)) / 1000
-        return f"; caught after {seconds:.0f} s"
 
     def _caught_up(self) -> bool:
         age = self._picture.freshness_ms(now_ms())
         longest = 2 * self._pace.window_ms + self._pace.grace_ms + self._pace.disorder_ms + self._pace.merge_wait_ms
         return age is not None and age < longest
+
+    def _overdue(self) -> bool:
+        seconds = self._options.for_seconds
+        return seconds is not None and now_ms() - self._picture.started_ms > LATEST_OUTAGE * seconds * 1000
 
     async def _start_programs(self, stack: AsyncExitStack, settings: LiveSettings) -> None:
         """Prometheus and Alertmanager with our rules, and a webhook that counts what is delivered."""
@@ -205,8 +215,11 @@ class Acts:
         self._picture.prometheus_url = started.prometheus_url
 
     def _delivered(self, one: Notification) -> None:
-        kpi, summary = one.labels.get("kpi", ""), one.annotations.get("summary", "")
-        self._picture.deliveries.append(Delivery(now_ms(), one.status, one.alert, kpi, summary))
+        labels, summary = one.labels, one.annotations.get("summary", "")
+        whole = labels.get("dimension", ALL) == ALL
+        segment = "" if whole else f"{labels['dimension']}={labels.get('value', '')}"
+        kpi = labels.get("kpi", "")
+        self._picture.delivered(Delivery(now_ms(), one.status, one.alert, kpi, summary, segment))
 
     async def _outage(self) -> None:
         picture = self._picture

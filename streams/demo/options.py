@@ -47,7 +47,7 @@ class DemoOptions:
     broker_port: int = 0
     metrics_port: int = 0
     seed: int = 1
-    sessions_per_minute: float = 500.0
+    sessions_per_minute: float = 400.0
     directory: Path = field(default=Path(".funnelwatch/demo"))
 
     def __post_init__(self) -> None:
@@ -70,8 +70,8 @@ class DemoOptions:
 class Pace:
     """Durations of the run; windows are short, so that a minute is enough to see an outage come and be told."""
 
-    history_ms: int = 60 * MINUTE_MS
-    warm_up_ms: int = 45 * MINUTE_MS
+    history_ms: int = 36 * MINUTE_MS
+    warm_up_ms: int = 28 * MINUTE_MS
     calm_ms: int = 60 * SECOND_MS
     outage_ms: int = 180 * SECOND_MS
     window_ms: int = 10 * SECOND_MS

@@ -22,12 +22,12 @@ TIMEOUT_SECONDS = 5.0
 INCIDENT = b"incident|"
 
 
-async def follow_metrics(url: str, picture: Picture) -> None:
+async def follow_metrics(url: str, picture: Picture, now_ms: Callable[[], int]) -> None:
     """Scrape for ever; a page that does not answer is asked again."""
     while True:
         page = await asyncio.to_thread(fetched, url)
         if page is not None:
-            picture.scraped(read_samples(page))
+            picture.scraped(read_samples(page), now_ms())
         await asyncio.sleep(SCRAPE_SECONDS)
 
 

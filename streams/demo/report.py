@@ -23,7 +23,6 @@ class Left(NamedTuple):
 def summary(picture: Picture, left: Left, now_ms: int, programs_missing: list[str]) -> dict[str, Any]:
     """One JSON object; moments as ISO 8601, durations in seconds."""
     caught = picture.caught()
-    fired = [one for one in picture.deliveries if one.status == "firing"]
     rejected = picture.by_label("funnel_rejected_records_total", "reason")
     return {
         "seconds": round((now_ms - picture.started_ms) / 1000, 1),
@@ -50,9 +49,9 @@ def summary(picture: Picture, left: Left, now_ms: int, programs_missing: list[st
             }
             for one in sorted(picture.incidents.values(), key=lambda one: one.detected_ms)
         ],
-        "alerts_delivered": len(fired),
+        "alerts_delivered": len(picture.fired()),
         "alerts": [
-            {"at": _iso(one.at_ms), "status": one.status, "alert": one.alert, "kpi": one.kpi, "summary": one.summary}
+            {"at": _iso(one.at_ms), **{name: value for name, value in one._asdict().items() if name != "at_ms"}}
             for one in picture.deliveries
         ],
         "programs_missing": programs_missing,
@@ -78,13 +77,11 @@ def lines_of(picture: Picture, left: Left) -> list[str]:
 def _outage(picture: Picture) -> dict[str, Any] | None:
     if picture.outage_ms is None:
         return None
-    caught = picture.caught()
-    told: dict[str, Any] = {"began": _iso(picture.outage_ms), "caught": caught is not None}
-    if caught is not None:
-        seen_ms = picture.told_ms.get(caught.id, caught.detected_ms)
-        told["detected"] = _iso(caught.detected_ms)
-        told["found_after_seconds"] = round((seen_ms - picture.outage_ms) / 1000, 1)
-    first = next((one for one in picture.deliveries if one.status == "firing" and one.at_ms > picture.outage_ms), None)
+    told: dict[str, Any] = {"began": _iso(picture.outage_ms), "caught": picture.caught() is not None}
+    if (found_ms := picture.caught_ms()) is not None:
+        told["found"] = _iso(found_ms)
+        told["found_after_seconds"] = round((found_ms - picture.outage_ms) / 1000, 1)
+    first = next((one for one in picture.fired() if one.at_ms > picture.outage_ms), None)
     if first is not None:
         told["alert_after_seconds"] = round((first.at_ms - picture.outage_ms) / 1000, 1)
     return told

@@ -74,12 +74,12 @@ def commands_of(picture: Picture, left: Left, after: bool = False) -> list[tuple
     replay = f"funnelwatch replay {left.events} --config {left.config}"
     if after:
         return [("replay it", f"{replay} --report incident.html"), ("run your own", "funnelwatch run --help")]
-    told = [("when it has ended, replay it", replay)]
+    told = [("replay", replay)]
     if picture.metrics_url:
-        told.insert(0, ("the metrics", f"curl -s {picture.metrics_url} | grep funnel_kpi_value"))
+        told.insert(0, ("metrics", f"curl -s {picture.metrics_url} | grep funnel_kpi_value"))
     if picture.prometheus_url:
-        told.append(("alerts and their rules", f"{picture.prometheus_url}/alerts"))
-    return [*told, ("a shop of your own making", "funnelwatch simulate --help")]
+        told.append(("alerts", f"{picture.prometheus_url}/alerts"))
+    return [*told, ("another shop", "funnelwatch simulate --help")]
 
 
 def usable_port(port: int) -> int:

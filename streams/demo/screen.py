@@ -115,9 +115,9 @@ class Screen:
         table.add_row("latest window", "none yet" if age is None else f"closed, ended {max(0, age) / 1000:.0f} s ago")
         table.add_row("late / behind", f"{late:,.0f} / {behind:,.0f}, {copies:,.0f} duplicates")
         table.add_row("rejected", f"{sum(rejected.values()):,.0f}" + (f" ({worst})" if worst else ""))
-        table.add_row("metrics", picture.metrics_url or "-")
-        table.add_row("Prometheus", picture.prometheus_url or "-")
-        fired = [one for one in picture.deliveries if one.status == "firing"]
+        table.add_row("metrics", picture.metrics_url.removeprefix("http://") or "-")
+        table.add_row("Prometheus", picture.prometheus_url.removeprefix("http://") or "-")
+        fired = picture.fired()
         told = f"{len(fired)}" + (f", last {fired[-1].alert}" if fired else "")
         table.add_row("alerts sent", Text(told, style="bold red" if fired else ""))
         return Panel(table, title="pipeline", title_align="left", box=box.ROUNDED)
@@ -141,8 +141,10 @@ class Screen:
     def _incidents(self, count: int) -> RenderableType:
         found = sorted(self._picture.incidents.values(), key=lambda one: (one.state == "recovered", -one.onset_ms))
         lines: list[RenderableType] = [_incident(one) for one in found[:count]]
-        if not lines:
+        if not lines and self._picture.judging:
             lines = [Text("none: every judged KPI is inside its range", style="green")]
+        elif not lines:
+            lines = [Text("the judge still learns what is usual", style="dim")]
         return Panel(Group(*lines), title="incidents", title_align="left", box=box.ROUNDED)
 
     def _next(self, tall: bool) -> RenderableType:
@@ -197,7 +199,9 @@ def _mark(line: KpiLine) -> Text:
     if line.active:
         return Text("● alert", style="bold red")
     if line.score is None:
-        return Text("◌ no verdict", style="dim")
+        return Text("  not judged", style="dim")
+    if line.lower is None:
+        return Text("◌ learning", style="dim")
     if line.score >= 0.75:
         return Text("◐ suspect", style="yellow")
     return Text("○ calm", style="green")

@@ -19,6 +19,7 @@ Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 SAMPLE = re.compile(r"^([a-z_:]+)(?:\{(.*)\})? (\S+)$")
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 WINDOWS_SHOWN_MS = 60_000
+RECENT_MS = 60_000
 CURVE = 60
 
 
@@ -44,13 +45,14 @@ class KpiLine(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """An alert that reached the webhook."""
+    """An alert that reached the webhook; ``segment`` is empty for the whole."""
 
     at_ms: int
     status: str
     alert: str
     kpi: str
     summary: str
+    segment: str = ""
 
 
 def read_samples(page: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -74,7 +76,9 @@ class Picture:
     """Everything the table and the summary tell; filled by those who read, never by itself.
 
     ``phase`` is one sentence of what goes on. ``written`` counts records sent by the shop; ``outage_ms`` is when
-    the payment outage begins, None while none is planned.
+    the payment outage begins, None while none is planned. ``told_ms`` is when an incident was first heard of,
+    ``about_payment`` up to which window and when it was first heard to be about payments: an incident that is open
+    already may take in an outage.
     """
 
     started_ms: int
@@ -89,13 +93,19 @@ class Picture:
     samples: Samples = field(default_factory=dict)
     incidents: dict[str, Incident] = field(default_factory=dict)
     told_ms: dict[str, int] = field(default_factory=dict)
+    about_payment: dict[str, tuple[int, int]] = field(default_factory=dict)
     deliveries: list[Delivery] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     stages: deque[tuple[int, Mapping[tuple[str, str], int]]] = field(default_factory=deque)
     curve: deque[tuple[int, float | None]] = field(default_factory=lambda: deque(maxlen=CURVE))
 
-    def scraped(self, samples: Samples) -> None:
-        """Take a metrics page; a new window is added to the minute that the funnel shows."""
+    @property
+    def judging(self) -> bool:
+        """Whether any series has come to a verdict."""
+        return any(self.value("funnel_verdict_series", state=state) for state in ("calm", "suspect", "alert"))
+
+    def scraped(self, samples: Samples, now_ms: int) -> None:
+        """Take a metrics page; a new window is added to the minute that the funnel shows, and to the curve."""
         self.samples = samples
         end = self.value("funnel_window_end_timestamp_seconds")
         if end is None:
@@ -108,7 +118,8 @@ class Picture:
                 if name == "funnel_stage_sessions"
             }
             self.stages.append((end_ms, window))
-            self.curve.append((end_ms, self.value("funnel_kpi_value", kpi="payment_success_ratio")))
+            if now_ms - end_ms < RECENT_MS:
+                self.curve.append((end_ms, self.value("funnel_kpi_value", kpi="payment_success_ratio")))
         while self.stages[0][0] <= end_ms - WINDOWS_SHOWN_MS:
             self.stages.popleft()
 
@@ -116,6 +127,19 @@ class Picture:
         """Take the latest state of an incident."""
         self.incidents[incident.id] = incident
         self.told_ms.setdefault(incident.id, now_ms)
+        if any(kpi.startswith("payment") or kpi == "orders" for kpi in incident.kpis):
+            self.about_payment.setdefault(incident.id, (incident.updated_ms, now_ms))
+
+    def delivered(self, one: Delivery) -> None:
+        """Take an alert of a notification; a notification repeats those of its group that it told before."""
+        series = (one.alert, one.kpi, one.segment)
+        before = [past for past in self.deliveries if (past.alert, past.kpi, past.segment) == series]
+        if not before or before[-1].status != one.status:
+            self.deliveries.append(one)
+
+    def fired(self) -> list[Delivery]:
+        """The alerts that were delivered, each once for each time it fired."""
+        return [one for one in self.deliveries if one.status == "firing"]
 
     def value(self, name: str, **labels: str) -> float | None:
         """A sample by name and labels; series of KPIs are those of the whole."""
@@ -176,12 +200,13 @@ class Picture:
         return sorted(found, key=lambda one: -one.onset_ms)
 
     def caught(self) -> Incident | None:
-        """The first incident about payments that was found after the outage began."""
+        """The first incident that was found to be about payments after the outage began."""
         if self.outage_ms is None:
             return None
-        found = [
-            one
-            for one in self.incidents.values()
-            if one.detected_ms > self.outage_ms and any("payment" in kpi or kpi == "orders" for kpi in one.kpis)
-        ]
-        return min(found, key=lambda one: one.detected_ms, default=None)
+        found = [(at_ms, one) for one, (at_ms, _) in self.about_payment.items() if at_ms > self.outage_ms]
+        return self.incidents[min(found)[1]] if found else None
+
+    def caught_ms(self) -> int | None:
+        """When that was heard of."""
+        caught = self.caught()
+        return None if caught is None else self.about_payment[caught.id][1]

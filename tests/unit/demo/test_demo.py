@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import socket
 from pathlib import Path
@@ -68,7 +69,7 @@ def incident(detected_ms: int, state: str = "open") -> Incident:
 @pytest.fixture
 def picture() -> Picture:
     picture = Picture(started_ms=NOON_MS, phase="calm")
-    picture.scraped(read_samples(page(NOON_MS + 10_000)))
+    picture.scraped(read_samples(page(NOON_MS + 10_000)), NOON_MS + 10_000)
     return picture
 
 
@@ -82,8 +83,8 @@ def test_the_whole_is_read_and_segments_are_passed_over(picture):
 
 def test_the_funnel_adds_up_the_windows_of_a_minute_and_no_more(picture):
     for n in range(2, 12):
-        picture.scraped(read_samples(page(NOON_MS + n * 10_000)))
-        picture.scraped(read_samples(page(NOON_MS + n * 10_000)))
+        picture.scraped(read_samples(page(NOON_MS + n * 10_000)), NOON_MS + n * 10_000)
+        picture.scraped(read_samples(page(NOON_MS + n * 10_000)), NOON_MS + n * 10_000)
     stages = {line.stage: line for line in picture.funnel()}
     assert stages["visit"].observed == 6 * 101
     assert (stages["paid"].observed, stages["paid"].implied) == (42, 6)
@@ -97,10 +98,21 @@ def test_the_outage_is_caught_by_a_payment_incident_found_after_it_began(picture
     assert picture.caught().detected_ms == NOON_MS + 50_000
 
 
+def test_an_incident_that_was_open_before_may_take_in_the_outage(picture):
+    picture.outage_ms = NOON_MS + 30_000
+    before = dataclasses.replace(incident(NOON_MS + 20_000), kpis=("sessions",))
+    picture.incident(before, NOON_MS + 21_000)
+    picture.incident(
+        dataclasses.replace(before, kpis=("orders", "sessions"), updated_ms=NOON_MS + 50_000), NOON_MS + 52_000
+    )
+    assert picture.caught().id == before.id
+    assert picture.caught_ms() == NOON_MS + 52_000
+
+
 @pytest.mark.parametrize(("width", "height"), [(100, 30), (140, 45)])
 def test_the_table_fills_a_terminal_and_not_more(picture, width, height):
     console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True, record=True)
-    picture.scraped(read_samples(page(NOON_MS + 20_000, score="4.20", active="1")))
+    picture.scraped(read_samples(page(NOON_MS + 20_000, score="4.20", active="1")), NOON_MS + 20_000)
     picture.incident(incident(NOON_MS + 20_000), NOON_MS + 21_000)
     picture.deliveries.append(Delivery(NOON_MS, "firing", "FunnelKpiBelowRange", "orders", "fell"))
     console.print(Screen(picture, NOON_MS + 25_000, [("replay it", "funnelwatch replay events.jsonl")]))
@@ -148,6 +160,19 @@ def test_the_summary_tells_the_outage_the_incidents_and_the_deliveries(picture):
     assert [one["is_the_outage"] for one in told["incidents"]] == [True]
     assert told["alerts_delivered"] == 1
     assert "24 s after" in " ".join(lines_of(picture, LEFT))
+
+
+def test_an_alert_that_a_notification_repeats_is_delivered_once_until_it_is_resolved(picture):
+    firing = Delivery(NOON_MS, "firing", "FunnelKpiBelowRange", "orders", "fell")
+    for one in (firing, firing, firing._replace(segment="device=ios"), firing._replace(status="resolved"), firing):
+        picture.delivered(one)
+    assert [(one.status, one.segment) for one in picture.deliveries] == [
+        ("firing", ""),
+        ("firing", "device=ios"),
+        ("resolved", ""),
+        ("firing", ""),
+    ]
+    assert len(picture.fired()) == 3
 
 
 def test_a_calm_summary_has_no_outage(picture):
