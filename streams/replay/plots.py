@@ -99,8 +99,8 @@ def band_chart(
 
 def funnel_chart(stages: Sequence[tuple[str, int, int]], names: dict[str, str]) -> str:
     """Bars of observed reach, the implied part hatched behind it, and the rate from the stage before."""
-    width, row, gap = 1040, 34, 12
-    left, room = 120, 640
+    width, row, gap = 760, 30, 10
+    left, room = 116, 350
     most = max((observed + implied for _, observed, implied in stages), default=0) or 1
     height = len(stages) * (row + gap)
     parts = [
