@@ -11,7 +11,7 @@ from detectors.base import SegmentKey
 __all__ = ["Cell", "Split", "attribute", "mix_and_rate"]
 
 PRICE = 2.0
-"""Nats a candidate costs, and again for each further dimension of it: a bigger story needs more evidence."""
+"""Nats that each dimension of a candidate costs, beside the logarithm of their number: chance favours the many."""
 
 
 class Cell(NamedTuple):
@@ -58,7 +58,7 @@ def attribute(whole: Cell, cells: Sequence[Cell], most: int = 5) -> tuple[tuple[
         if cell.expected <= 0 or missing == 0:
             continue
         share = (cell.expected - cell.observed) / missing
-        gained = _gain(whole, cell) - PRICE * max(1, len(cell.segment))
+        gained = _gain(whole, cell) - PRICE * max(1, len(cell.segment)) - math.log(len(cells))
         usual = cell.expected / max(whole.expected, 1e-9)
         if gained > 0 and share > usual:
             told.append((gained, cell.segment, min(1.0, share)))

@@ -13,7 +13,7 @@ from detectors.base import SegmentKey, VerdictKind
 from detectors.delay import NEXT_STEP
 from detectors.policy import Policy, PolicySpec, Standing
 from detectors.reading import Reading, read
-from detectors.scan import LAG, Look, Scan, SeriesSpec
+from detectors.scan import LAG, TRACKED, Look, Scan, SeriesSpec
 from detectors.seasonal import Basis, segment_basis
 
 __all__ = ["Bank", "Judged", "Loss", "Series"]
@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 NEAR = 0.75
 """Share of the border from which a series is not learnt, on either side."""
 
+HOUR = TRACKED.index(60)
 LONGEST_MASK = 240
 DOUBT_AFTER_BREAK = 0.25
 CALM = Standing("calm", False, None)
@@ -147,11 +148,15 @@ class Bank:
         return result
 
     def learn(self, judged: Judged, frozen: bool) -> None:
-        """Take the window in; ``frozen`` keeps all series from learning it."""
+        """Take the window in; ``frozen`` keeps all series from learning it, else those with an alert are kept."""
         step = judged.look.step
         self.scan.learn(judged.look)
         if frozen:
             self.scan.mask(slice(None), step - 1, step)
+        for i in self.losses:
+            self.scan.mask(i, step - 1, step)
+            if judged.standings[i].began:
+                self.scan.mask(i, freeze_from(int(judged.reading.since[i]), step), step)
         near = np.maximum(judged.reading.score, judged.reading.other) >= NEAR
         for number in np.flatnonzero(near):
             i = int(number)
@@ -171,7 +176,9 @@ class Bank:
     def _stand(self, i: int, look: Look, reading: Reading, score: float) -> Standing:
         policy, step = self.policies[i], look.step
         since_ms = int(reading.since[i]) * self.window_ms
-        standing = policy.step(step, score, since_ms, self._calm(i, look) if i in self.losses else None)
+        gone = self.scan.specs[i].hurts < 0 and float(look.observed[i, HOUR]) == 0
+        calm = self._calm(i, look) if i in self.losses else None
+        standing = policy.step(step, score, since_ms, calm, hold=gone)
         if standing.began:
             self.losses[i] = self._open(i, look, reading, score)
         elif standing.active and i in self.losses:

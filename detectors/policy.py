@@ -81,7 +81,9 @@ class Policy:
         """Whether a calm window would change nothing but the fading of the past."""
         return self.since_ms is None and not self.unsure
 
-    def step(self, number: int, score: float, since_ms: int, calm: float | None = None) -> Standing:
+    def step(
+        self, number: int, score: float, since_ms: int, calm: float | None = None, *, hold: bool = False
+    ) -> Standing:
         """Take the score of window ``number`` (they may be skipped, never repeated).
 
         Parameters
@@ -90,8 +92,10 @@ class Policy:
             Where the evidence of this window begins: the onset, should an alert begin now.
         calm
             Evidence of this window alone for recovery, in nats; None: told from the score.
+        hold
+            Do not take what is seen for a lasting change, however long it lasts: nothing at all is no new level.
         """
-        if self.since_ms is not None and number - self.began_at >= self.spec.timeout:
+        if not hold and self.since_ms is not None and number - self.began_at >= self.spec.timeout:
             return self._end(number, timed_out=True)
         alarmed = score >= 1.0
         self._fade(number, alarmed or self.since_ms is not None)

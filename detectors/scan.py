@@ -115,7 +115,7 @@ class Scan:
     def add(self, spec: SeriesSpec, prior: Floats | None = None, step: int = 0) -> int:
         """Take in a series that begins at a step; its number."""
         default = Start(self.basis.prior) if prior is None else Start(prior)
-        phi = 2.0 if spec.compound else 1.0 if spec.volume else 0.8
+        phi = 4.0 if spec.compound else 1.0 if spec.volume else 0.8
         sigma, slot, kappa = (0.08, 0.1, 1 / 300) if spec.volume else (0.04, 0.03, 1e-4)
         index = self.model.add(Start(default.prior, spec.parent, phi, kappa, sigma, slot))
         self.delay.add(SAME_WINDOW if spec.volume else spec.kernel)
@@ -294,7 +294,7 @@ class Scan:
             # A share near one has little room to move: what is usual on the logit is small on the logarithm.
             room = min(1.0, max(0.1, 2 * (1 - rate)))
         model.cov[index] *= room**2
-        model.sigma2[index] *= room**2
+        model.sigma2[index] *= room
         model.slot_var[index] *= room**2
         if self.specs[index].binomial:
             model.phi5[index] = model.phi1[index] = 1.1 * max(0.02, 1 - rate)

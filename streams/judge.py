@@ -15,6 +15,9 @@ from streams.monitor import Monitor, MonitorSpec, encode_incident, encode_verdic
 
 __all__ = ["judge_file", "windows_of"]
 
+TIMED = ("sessions_ended", "bounces", "ended_", "carts_idle", "carts_kept", "carts_abandoned")
+"""Counters that move without an event."""
+
 
 def judge_file(rows_path: Path | str, out_path: Path | str | None, spec: MonitorSpec | None = None) -> int:
     """Write every verdict and every change of an incident, one JSON object a line, in order of the windows.
@@ -95,9 +98,19 @@ def _rows(source: BinaryIO) -> Iterator[Row]:
             ) from error
 
 
+def _without_tail(windows: Iterable[MergedWindow]) -> Iterator[MergedWindow]:
+    """Leave out what follows the last event: there only timers count, and it would look like silence."""
+    held: list[MergedWindow] = []
+    for window in windows:
+        held.append(window)
+        if any(count and not name.startswith(TIMED) for name, count in window.rows[WHOLE].counters.items()):
+            yield from held
+            held.clear()
+
+
 def _judge(monitor: Monitor, windows: Iterable[MergedWindow], target: BinaryIO) -> int:
     judged = 0
-    for window in windows:
+    for window in _without_tail(windows):
         judgement = monitor.observe(window)
         judged += 1
         for verdict in judgement.verdicts:

@@ -293,7 +293,7 @@ class Monitor:
                 told[number] = named[number]
             elif series.hurts > 0:
                 told[number] = "rise"
-            elif float(reading.observed[number]) > 0:
+            elif float(judged.look.counts[number]) > 0 or (float(reading.observed[number]) > 0 and not self._dark()):
                 told[number] = "drop"
             else:
                 told[number] = self._zero_kind(series)
@@ -301,27 +301,27 @@ class Monitor:
                 loss.kind = told[number]
         return told
 
+    def _dark(self) -> bool:
+        """Whether this window has no event of any kind."""
+        return not any(successes > 0 for successes, _ in self._volumes.given.values())
+
     def _zero_kind(self, series: Series) -> VerdictKind:
         """Nothing at all: of everything (silence), of one kind of event (tracking), or of successes (stop)."""
-        if not series.volume:
-            return "stop"
-        alive = any(successes > 0 for successes, _ in self._volumes.given.values())
-        if not alive:
+        if self._dark():
             return "silence"
-        return "stop" if series.kpi in {"orders"} or series.kpi.startswith("revenue") else "tracking"
+        if not series.volume or series.kpi == "orders" or series.kpi.startswith("revenue"):
+            return "stop"
+        return "tracking"
 
     def _learn(self, judged: list[Judged], step: int, *, partial: bool) -> None:
-        since = [
-            (standing.since_ms or 0) // self.spec.window_ms
-            for each in judged
-            for standing in each.standings
-            if standing.began
-        ]
-        standing_now = any(standing.active for each in judged for standing in each.standings)
-        for group, each in zip((self._rates, self._volumes), judged, strict=True):
-            group.bank.learn(each, frozen=standing_now or partial)
-            if since:
-                group.bank.freeze(freeze_from(min(since), step), step)
+        """Ratios hang together, so an alert freezes all of them; a volume is kept from learning by its own alerts."""
+        rates, volumes = judged
+        since = [(one.since_ms or 0) // self.spec.window_ms for one in rates.standings if one.began]
+        standing = any(one.active for one in rates.standings)
+        self._rates.bank.learn(rates, frozen=standing or partial)
+        self._volumes.bank.learn(volumes, frozen=partial)
+        if since:
+            self._rates.bank.freeze(freeze_from(min(since), step), step)
 
     def _observation(self, name: str, counters: dict[str, float], window: MergedWindow) -> Observation:
         kpi = self._by_name[name]

@@ -56,6 +56,13 @@ def test_cohort_rows_are_passed_over():
     assert [one.rows for one in windows_of([window, cohort])] == [{(): window}]
 
 
+def test_what_timers_count_behind_the_last_event_is_not_judged(tmp_path: Path):
+    timers = {"sessions_ended": 3, "bounces": 1, "carts_idle": 2}
+    last = rows()[-1].end_ms
+    tail = [Row("window", last + n * 60_000, last + (n + 1) * 60_000, (), None, timers, "f") for n in range(3)]
+    assert judge_file(written(tmp_path / "rows.jsonl", rows() + tail), tmp_path / "out.jsonl") == 170
+
+
 def test_a_line_that_is_no_row_is_named(tmp_path: Path):
     path = written(tmp_path / "rows.jsonl", rows()[:1])
     path.write_bytes(path.read_bytes() + b"{]\n")

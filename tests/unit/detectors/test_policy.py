@@ -49,6 +49,12 @@ def test_an_endless_alert_is_taken_as_a_lasting_change():
     assert told[-1].since_ms == 60_000
 
 
+def test_nothing_at_all_is_never_taken_as_a_lasting_change():
+    policy = Policy(PolicySpec(timeout=5))
+    told = [policy.step(n, 2.0, 60_000 * n, hold=True) for n in range(1, 20)]
+    assert all(one.active for one in told)
+
+
 def test_a_series_that_alarms_most_of_the_time_is_unsure_and_recovers_by_itself():
     policy = Policy(PolicySpec(timeout=10, breaker_windows=60))
     told = run(policy, [2.0] * 60)
