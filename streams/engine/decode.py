@@ -91,7 +91,9 @@ class Decoder:
                 else:
                     if settle(event, key, append_ms):
                         found.append(event)
-                        continue
+                    else:
+                        found.append([self._settle(event, key, value, (append_ms, 0), [])])
+                    continue
             found.append(self.decode(topic, key, value, append_ms))
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, Final
 
 __all__ = ["minor_units", "read_amount", "read_currency"]
@@ -38,6 +39,7 @@ EXPONENTS: Final = {
 MAX_EXPONENT: Final = 13
 """An amount from 10**13 on is no amount: sums of minor units stay below 2**63."""
 
+LARGEST: Final = 10**MAX_EXPONENT
 MAX_DIGITS: Final = 400
 
 
@@ -51,8 +53,13 @@ def read_amount(value: Any) -> Decimal | None:
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
+    return _read(str(value)) if not isinstance(value, int) or -LARGEST < value < LARGEST else None
+
+
+@lru_cache(maxsize=10_000)
+def _read(text: str) -> Decimal | None:
+    """The amount of a text; prices repeat."""
     try:
-        text = str(value)
         amount = Decimal(text) if len(text) <= MAX_DIGITS and "_" not in text else None
     except (InvalidOperation, ValueError):
         return None
@@ -70,6 +77,7 @@ def read_currency(value: Any) -> str | None:
     return value.upper() if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isalpha() else None
 
 
+@lru_cache(maxsize=10_000)
 def minor_units(amount: Decimal, currency: str) -> int:
     """The amount in minor units, half to even.
 
