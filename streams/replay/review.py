@@ -162,10 +162,9 @@ class Review(Listener):
 
     def judged(self, window: MergedWindow, judgement: Judgement) -> None:
         """Take what the monitor said of a window."""
+        self.remember(judgement)
         if not self._charts(window):
             return
-        for incident in judgement.incidents:
-            self.incidents[incident.id] = incident
         for verdict in judgement.verdicts:
             self.states[verdict.state] += 1
             point = Point(
@@ -181,6 +180,11 @@ class Review(Listener):
                 verdict.active,
             )
             self._place((verdict.kpi, verdict.segment), point)
+
+    def remember(self, judgement: Judgement) -> None:
+        """Take incidents, also of windows before the bounds: what is not over reaches into them."""
+        for incident in judgement.incidents:
+            self.incidents[incident.id] = incident
 
     def published(self, window: MergedWindow) -> None:
         """Take a window as it was first published: KPIs that no detector judges."""
@@ -250,8 +254,11 @@ class Review(Listener):
         self._counted_until_ms, self._charted_until_ms = end_ms + window_ms, end_ms
 
     def ordered(self) -> tuple[Incident, ...]:
-        """Incidents as they stand at the end, by onset."""
-        return tuple(sorted(self.incidents.values(), key=lambda each: (each.onset_ms, each.id)))
+        """Incidents of the range as they stand at its end, by onset."""
+        told = [
+            each for each in self.incidents.values() if each.ended_ms is None or each.ended_ms > (self.since_ms or 0)
+        ]
+        return tuple(sorted(told, key=lambda each: (each.onset_ms, each.id)))
 
     def _charts(self, window: MergedWindow) -> bool:
         return self.wanted(window) and window.end_ms <= self._charted_until_ms

@@ -225,7 +225,7 @@ class _Run:
             elif window.kind == "window" and options.since_ms is not None and window.end_ms <= options.since_ms:
                 self.learned_until_ms = window.end_ms
                 if window.end_ms > options.since_ms - LEARNT_MS:
-                    self.monitor.observe(window)
+                    self.review.remember(self.monitor.observe(window))
                     self.learned_windows += 1
                     self._progress.update(self._task, told=f"{self.learned_windows:,} windows of the live run")
         self._progress.update(self._task, description="replaying")

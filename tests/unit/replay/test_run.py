@@ -94,6 +94,12 @@ def test_an_outage_in_a_file_is_told_as_an_incident_with_its_beginning_and_cost(
     json.dumps(replayed.summary())
 
 
+def test_an_incident_that_began_before_the_range_and_is_not_over_is_told(shop_file: Path) -> None:
+    since = START_MS + 118 * MINUTE
+    replayed = replay_file(shop_file, ReplayOptions(monitor=JUDGE, since_ms=since, progress=False))
+    assert any(each.onset_ms < since and "payment_success_ratio" in each.kpis for each in replayed.incidents)
+
+
 def test_what_follows_the_last_event_is_in_the_rows_and_neither_judged_nor_summed(tmp_path: Path) -> None:
     path = write(tmp_path / "day.jsonl", story("a: view+0s cart+5s | b: view+3m"))
     rows = tmp_path / "rows.jsonl"
