@@ -25,6 +25,7 @@ __all__ = [
     "engine_cells",
     "engine_spec",
     "reference_cells",
+    "restart",
     "run",
     "run_with_silences",
     "unequal_cells",
@@ -55,7 +56,7 @@ class Told:
 def engine_spec(scenario: Scenario) -> EngineSpec:
     """The spec of the scenario with the topics that it has."""
     topics = ("file",) if scenario.is_file else ("clickstream", "orders")
-    return replace(scenario.spec, sources=tuple(SourceSpec(topic) for topic in topics))
+    return replace(scenario.spec, sources=tuple(SourceSpec(topic, scenario.format_name) for topic in topics))
 
 
 class Driver:
@@ -105,6 +106,15 @@ def run(scenario: Scenario, cut: Random | None = None) -> Told:
     for _ in driver.pieces():
         pass
     return driver.finish()
+
+
+def restart(driver: Driver) -> None:
+    """A new engine from the snapshot, its sources read again from where it wants them."""
+    driver.engine = Engine.restore(driver.spec, driver.engine.partition, driver.engine.snapshot())
+    for topic, records in driver.pushed.items():
+        start = driver.engine.resume_offsets.get(topic, 0)
+        driver.push(topic, [record for record in records if record.offset >= start])
+    driver.told.hear(driver.engine.drain())
 
 
 def run_with_silences(scenario: Scenario, rng: Random) -> tuple[Told, list[SourceRecord | Idle]]:

@@ -14,7 +14,7 @@ from streams.engine.engine import Engine
 from streams.engine.rows import WHOLE, Row, encode_row
 from streams.engine.spec import EngineSpec
 from streams.merge import combine
-from tests.invariants.driving import Driver, cells_of, run
+from tests.invariants.driving import Driver, cells_of, restart, run
 from tests.support.reference import SourceRecord
 from tests.support.strategies import Scenario, scenarios
 
@@ -60,20 +60,11 @@ def test_a_snapshot_anywhere_and_the_rest_is_as_if_never_stopped(scenario: Scena
     driver = Driver(scenario, rng)
     for _ in driver.pieces():
         if rng.random() < 0.2:
-            _restart(driver)
+            restart(driver)
     told = driver.finish()
     straight = run(scenario)
     assert [encode_row(row) for row in told.rows] == [encode_row(row) for row in straight.rows]
     assert told.rejects == straight.rejects
-
-
-def _restart(driver: Driver) -> None:
-    """A new engine from the snapshot, its sources read again from where it wants them."""
-    driver.engine = Engine.restore(driver.spec, driver.engine.partition, driver.engine.snapshot())
-    for topic, records in driver.pushed.items():
-        start = driver.engine.resume_offsets.get(topic, 0)
-        driver.push(topic, [record for record in records if record.offset >= start])
-    driver.told.hear(driver.engine.drain())
 
 
 @lawful

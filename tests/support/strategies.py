@@ -48,6 +48,7 @@ class Scenario:
     spec: EngineSpec
     logs: tuple[tuple[SourceRecord, ...], ...]
     is_file: bool
+    format_name: str = "native"
 
     def arrivals(self) -> list[SourceRecord]:
         """The records in arrival order."""
