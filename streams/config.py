@@ -187,7 +187,9 @@ def _explained(error: ValidationError) -> ConfigError:
         siblings = _keys_beside(first["loc"])
         close = difflib.get_close_matches(str(first["loc"][-1]), siblings, n=1, cutoff=0.5)
         hint = f'did you mean "{close[0]}"?' if close else f"known here: {', '.join(siblings)}"
-        return ConfigError(f"unknown key{more}", key=key, value=first["input"], way_out=hint)
+        # Who writes a password where its file belongs must not find it in a log.
+        shown = None if "password" in key or "salt" in key else first["input"]
+        return ConfigError(f"unknown key{more}", key=key, value=shown, way_out=hint)
     message = first["msg"].removeprefix("Value error, ")
     if not key:
         return ConfigError(message + more)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -71,11 +73,21 @@ class Kafka(Section):
     sasl_password_file: str = Field("", description="a file with the password, or FUNNELWATCH_KAFKA_SASL_PASSWORD")
     ssl_cafile: str = Field("", description="PEM file of the CA; empty: the system's")
     ssl_certfile: str = Field("", description="PEM file of the client's certificate, if the broker wants one")
-    ssl_keyfile: str = Field("", description="PEM file of its key")
+    ssl_keyfile: str = Field("", description="PEM file of its key; empty: it is in ssl_certfile")
+    ssl_key_password_file: str = Field(
+        "", description="for a key that is encrypted, or FUNNELWATCH_KAFKA_SSL_KEY_PASSWORD"
+    )
     ssl_check_hostname: bool = Field(True, description="whether the certificate must name the host")
 
     def security(self) -> dict[str, Any]:
-        """Arguments of aiokafka clients; empty for plain text. ``ConfigError`` where a file cannot be used."""
+        """Arguments of aiokafka clients; empty for plain text.
+
+        Raises
+        ------
+        ConfigError
+            Where user, password or a file is missing or cannot be used, or is there and would not be used.
+        """
+        self._refuse_unused()
         told: dict[str, Any] = {}
         if self.security_protocol != "PLAINTEXT":
             told["security_protocol"] = self.security_protocol
@@ -96,20 +108,48 @@ class Kafka(Section):
             told["ssl_context"] = self._ssl_context()
         return told
 
+    def _refuse_unused(self) -> None:
+        """Who names a user or a CA believes to be protected: a protocol that passes over it is a mistake."""
+        unused = ["sasl_username", "sasl_password_file"] if not self.security_protocol.startswith("SASL") else []
+        if not self.security_protocol.endswith("SSL"):
+            unused += ["ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_key_password_file"]
+        for key in unused:
+            if value := getattr(self, key):
+                raise ConfigError(
+                    f"is not used by kafka.security_protocol = {self.security_protocol}",
+                    key=f"kafka.{key}",
+                    value=value,
+                    way_out=f"remove it, or choose a protocol with {key.split('_', maxsplit=1)[0].upper()}",
+                )
+
     def _ssl_context(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self.ssl_cafile or None)
-            context.check_hostname = self.ssl_check_hostname
-            if self.ssl_certfile:
-                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile or None)
-        except (OSError, ssl.SSLError) as error:
+        if self.ssl_keyfile and not self.ssl_certfile:
             raise ConfigError(
-                f"cannot be used: {error}",
-                key="kafka.ssl_*",
-                value=[self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile],
-                way_out="name readable PEM files",
-            ) from error
+                "is the key of no certificate",
+                key="kafka.ssl_keyfile",
+                value=self.ssl_keyfile,
+                way_out="set kafka.ssl_certfile as well",
+            )
+        with _pem("kafka.ssl_cafile", self.ssl_cafile):
+            context = ssl.create_default_context(cafile=self.ssl_cafile or None)
+        context.check_hostname = self.ssl_check_hostname
+        if self.ssl_certfile:
+            with _pem("kafka.ssl_keyfile", self.ssl_keyfile), _pem("kafka.ssl_certfile", self.ssl_certfile):
+                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile or None, self._key_password)
         return context
+
+    def _key_password(self) -> str:
+        # Without this the library would ask for it on the terminal, and a service would wait for ever.
+        key = "kafka.ssl_key_password_file"
+        told = secret("FUNNELWATCH_KAFKA_SSL_KEY_PASSWORD", self.ssl_key_password_file, key)
+        if not told:
+            raise ConfigError(
+                "is encrypted",
+                key="kafka.ssl_keyfile",
+                value=self.ssl_keyfile or self.ssl_certfile,
+                way_out=f"set {key} or FUNNELWATCH_KAFKA_SSL_KEY_PASSWORD",
+            )
+        return told
 
 
 class Source(Section):
@@ -246,3 +286,21 @@ def secret(variable: str, path: str, key: str) -> str:
         raise ConfigError(
             f"cannot be read: {error.strerror}", key=key, value=path, way_out=f"or set {variable}"
         ) from error
+    except UnicodeDecodeError:
+        # Not even as a cause: the error holds the bytes of the file.
+        raise ConfigError("is no UTF-8 text", key=key, value=path, way_out=f"or set {variable}") from None
+
+
+@contextlib.contextmanager
+def _pem(key: str, path: str) -> Iterator[None]:
+    """Name the file that is at fault."""
+    way_out = "name a readable PEM file"
+    try:
+        if path:
+            Path(path).open("rb").close()
+        yield
+    except ssl.SSLError as error:
+        problem = "does not belong to its key" if error.reason == "KEY_VALUES_MISMATCH" else f"cannot be used: {error}"
+        raise ConfigError(problem, key=key, value=path or None, way_out=way_out) from error
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", key=key, value=path or None, way_out=way_out) from error

@@ -12,6 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from streams.errors import BrokerError
+from streams.refusal import why_refused
 
 __all__ = [
     "LogBounds",
@@ -57,18 +58,19 @@ def broker_errors(client_args: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except KafkaConnectionError as error:
+        refusal = why_refused(client_args)
         raise BrokerError(
-            f"no broker answers ({error})",
+            refusal.problem if refusal else f"no broker answers ({error})",
             key="kafka.bootstrap",
             value=client_args.get("bootstrap_servers"),
-            way_out="start the broker, or correct the address, the protocol or the credentials",
+            way_out=refusal.way_out if refusal else "start the broker, or correct the address",
         ) from error
     except KafkaError as error:
         raise BrokerError(
             f"the broker refused: {type(error).__name__} {error}".rstrip(),
             key="kafka.bootstrap",
             value=client_args.get("bootstrap_servers"),
-            way_out="see the broker's log and the rights of this user",
+            way_out="see the broker's log, and docs/security.md for the rights that a user needs",
         ) from error
 
 

@@ -1,14 +1,18 @@
 """The configuration file: defaults, durations, refusals that name the key and the way out."""
 
+import ssl
 from pathlib import Path
 
+import orjson
 import pytest
 
 from streams.config import Config, load_config
 from streams.config_example import PATH, example_toml
+from streams.config_sections import Kafka
 from streams.durations import format_duration, parse_duration
 from streams.engine.spec import EngineSpec
 from streams.errors import ConfigError
+from tests.support.kafka.secure import Papers
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -107,11 +111,110 @@ def test_a_note_without_an_offset_is_on_the_clock_of_the_shop(tmp_path: Path) ->
     assert (note.end_ms - note.start_ms, note.start_ms % 86_400_000) == (2 * 3_600_000, 0)
 
 
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return Papers(tmp_path_factory.mktemp("papers"))
+
+
+def kafka_of(tmp_path: Path, **keys: object) -> Kafka:
+    text = "".join(f"{key} = {orjson.dumps(value, default=str).decode()}\n" for key, value in keys.items())
+    return load_config(written(tmp_path, f"[kafka]\n{text}")).kafka
+
+
 def test_sasl_without_a_password_says_where_to_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FUNNELWATCH_KAFKA_SASL_PASSWORD", raising=False)
-    kafka = load_config(written(tmp_path, '[kafka]\nsecurity_protocol = "SASL_PLAINTEXT"\nsasl_username = "u"')).kafka
+    kafka = kafka_of(tmp_path, security_protocol="SASL_PLAINTEXT", sasl_username="u")
     with pytest.raises(ConfigError, match="sasl_password_file"):
         kafka.security()
     monkeypatch.setenv("FUNNELWATCH_KAFKA_SASL_PASSWORD", "secret-7")
     assert kafka.security()["sasl_plain_password"] == "secret-7"
     assert "secret-7" not in repr(kafka)
+
+
+def test_the_password_comes_from_its_file_without_the_end_of_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("se cret-7\n", encoding="utf-8")
+    kafka = kafka_of(tmp_path, security_protocol="SASL_PLAINTEXT", sasl_username="u", sasl_password_file=file)
+    assert kafka.security()["sasl_plain_password"] == "se cret-7"
+
+
+def test_a_password_file_that_is_no_text_is_refused_without_its_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(b"secret-7\xff")
+    kafka = kafka_of(tmp_path, security_protocol="SASL_PLAINTEXT", sasl_username="u", sasl_password_file=file)
+    with pytest.raises(ConfigError, match="is no UTF-8 text") as refused:
+        kafka.security()
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
+
+
+def test_a_password_written_into_the_file_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="sasl_password_file") as refused:
+        kafka_of(tmp_path, sasl_password="secret-7")
+    assert "secret-7" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "key"),
+    [
+        ("PLAINTEXT", "sasl_username"),
+        ("SSL", "sasl_password_file"),
+        ("PLAINTEXT", "ssl_cafile"),
+        ("SASL_PLAINTEXT", "ssl_certfile"),
+    ],
+)
+def test_what_the_protocol_would_pass_over_is_refused(tmp_path: Path, protocol: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=f"kafka.{key} = 'x': is not used by kafka.security_protocol = {protocol}"):
+        kafka_of(tmp_path, security_protocol=protocol, **{key: "x"}).security()
+
+
+def test_tls_verifies_the_certificate_and_its_host_until_told_otherwise(tmp_path: Path, papers: Papers) -> None:
+    context = kafka_of(tmp_path, security_protocol="SSL", ssl_cafile=papers.ca).security()["ssl_context"]
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert [dict(pair[0] for pair in one["subject"])["organizationName"] for one in context.get_ca_certs()]
+    kafka = kafka_of(tmp_path, security_protocol="SSL", ssl_cafile=papers.ca, ssl_check_hostname=False)
+    context = kafka.security()["ssl_context"]
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, False)
+
+
+def test_a_certificate_may_hold_its_key(tmp_path: Path, papers: Papers) -> None:
+    both = tmp_path / "both.pem"
+    both.write_bytes(papers.certificate.read_bytes() + papers.key.read_bytes())
+    assert "ssl_context" in kafka_of(tmp_path, security_protocol="SSL", ssl_certfile=both).security()
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"ssl_cafile": "none.pem"}, "kafka.ssl_cafile = 'none.pem': cannot be read: No such file"),
+        ({"ssl_cafile": "key"}, "kafka.ssl_cafile = "),
+        ({"ssl_keyfile": "key"}, "is the key of no certificate"),
+        ({"ssl_certfile": "certificate", "ssl_keyfile": "none.key"}, "kafka.ssl_keyfile = 'none.key': cannot be read"),
+        ({"ssl_certfile": "certificate", "ssl_keyfile": "foreign_key"}, "does not belong to its key"),
+        ({"ssl_certfile": "certificate", "ssl_keyfile": "locked_key"}, "is encrypted; set kafka.ssl_key_password_file"),
+    ],
+)
+def test_a_file_of_tls_that_cannot_be_used_is_named(
+    tmp_path: Path, papers: Papers, monkeypatch: pytest.MonkeyPatch, keys: dict[str, str], said: str
+) -> None:
+    monkeypatch.delenv("FUNNELWATCH_KAFKA_SSL_KEY_PASSWORD", raising=False)
+    kafka = kafka_of(
+        tmp_path, security_protocol="SSL", **{key: getattr(papers, value, value) for key, value in keys.items()}
+    )
+    with pytest.raises(ConfigError) as refused:
+        kafka.security()
+    assert said in str(refused.value)
+    assert refused.value.way_out
+
+
+def test_an_encrypted_key_takes_its_password_from_the_environment_and_refuses_a_wrong_one(
+    tmp_path: Path, papers: Papers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {"ssl_certfile": papers.certificate, "ssl_keyfile": papers.locked_key}
+    kafka = kafka_of(tmp_path, security_protocol="SSL", **keys)
+    monkeypatch.setenv("FUNNELWATCH_KAFKA_SSL_KEY_PASSWORD", papers.key_password)
+    assert "ssl_context" in kafka.security()
+    monkeypatch.setenv("FUNNELWATCH_KAFKA_SSL_KEY_PASSWORD", "wrong-7")
+    with pytest.raises(ConfigError, match="cannot be used") as refused:
+        kafka.security()
+    assert "wrong-7" not in str(refused.value)

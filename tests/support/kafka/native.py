@@ -58,7 +58,7 @@ def why_unavailable() -> str | None:
 class NativeKafka:
     """One broker with its own data; it can be stopped and started again on the same port with the data kept."""
 
-    def __init__(self, port: int = 0, extra: str = "") -> None:
+    def __init__(self, port: int = 0, extra: str = "", format_options: Sequence[str] = ()) -> None:
         self.port = port or free_port()
         self._home = Path(tempfile.mkdtemp(prefix="funnelwatch-kafka-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -67,7 +67,8 @@ class NativeKafka:
         self._properties.write_text(text + extra, encoding="utf-8")
         self._log = self._home / "broker.log"
         cluster = uuid.uuid4().hex[:22]
-        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)).wait(60)
+        command = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties), *format_options]
+        self._java(*command).wait(60)
 
     @property
     def bootstrap(self) -> str:
