@@ -13,6 +13,7 @@ __all__ = ["Reading", "read"]
 
 Floats = NDArray[np.float64]
 
+LENGTHS = np.log(WINDOWS)
 SPREAD = 3.0
 """Standard deviations of the interval that is shown."""
 
@@ -21,7 +22,8 @@ class Reading(NamedTuple):
     """Arrays over series.
 
     ``score`` is for the side that hurts and ``other`` for the opposite one; ``since`` is the step before the best
-    window and ``observed``, ``expected``, ``exposure`` its sums; ``..._now`` are of the present window.
+    window and ``observed``, ``expected``, ``exposure`` its sums; ``..._now`` are of the present window. ``loudest`` is
+    the most evidence on the side that hurts, as nats of a window of length one.
     """
 
     score: Floats
@@ -36,6 +38,7 @@ class Reading(NamedTuple):
     lower_now: Floats
     upper_now: Floats
     ready: NDArray[np.bool_]
+    loudest: Floats
 
 
 def read(scan: Scan, look: Look, border: Floats) -> Reading:
@@ -47,7 +50,7 @@ def read(scan: Scan, look: Look, border: Floats) -> Reading:
         Nats needed by a window of length one; a longer window needs ``ln(length)`` less, since there are fewer.
     """
     hurts = np.array([spec.hurts for spec in scan.specs], dtype=np.int8)
-    needed = np.maximum(border[:, None] - np.log(WINDOWS)[None, :], 1.0)
+    needed = np.maximum(border[:, None] - LENGTHS[None, :], 1.0)
     ratio = look.evidence / needed
     bad = np.where(look.side == hurts[:, None], ratio, 0.0)
     good = np.where(look.side == -hurts[:, None], ratio, 0.0)
@@ -68,4 +71,7 @@ def read(scan: Scan, look: Look, border: Floats) -> Reading:
         lower_now=np.maximum(now - width, 0.0),
         upper_now=now + width,
         ready=scan.ready.copy(),
+        loudest=np.where(look.side == hurts[:, None], look.evidence + LENGTHS * (look.evidence > 0), 0.0).max(
+            axis=1, initial=0.0
+        ),
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from detectors.bank import Bank, Judged, Series, freeze_from
 from detectors.base import Incident, Observation, SegmentKey, Verdict, VerdictKind
+from detectors.border import Border
 from detectors.delay import NEXT_STEP, SAME_WINDOW, WHOLE_FUNNEL
 from detectors.fusion import Pair, fuse_into
 from detectors.incidents import IncidentBook
@@ -112,6 +113,7 @@ class _Group:
     """A bank and what its series read from rows."""
 
     bank: Bank
+    border: Border
     given: dict[int, tuple[float, float | None]] = field(default_factory=dict)
 
 
@@ -134,8 +136,12 @@ class Monitor:
         timeout = max(1, spec.timeout_ms // spec.window_ms)
         policy = PolicySpec(needed, among, timeout=timeout, breaker_windows=max(60, DAY_MS // spec.window_ms))
         warm_up = spec.warm_up_ms // spec.window_ms
-        self._rates = _Group(Bank(rate_basis(zone, spec.notes), spec.window_ms, warm_up, policy))
-        self._volumes = _Group(Bank(volume_basis(zone, spec.notes), spec.window_ms, warm_up, policy))
+        self._rates = _Group(
+            Bank(rate_basis(zone, spec.notes), spec.window_ms, warm_up, policy), Border(spec.false_pages_per_week)
+        )
+        self._volumes = _Group(
+            Bank(volume_basis(zone, spec.notes), spec.window_ms, warm_up, policy), Border(spec.false_pages_per_week)
+        )
         self._book = IncidentBook(zone, spec.currency)
         self._judged = tuple(
             kpi
@@ -166,11 +172,11 @@ class Monitor:
         self._total(counters)
         self._read_whole(counters, step)
         self._read_segments(window.rows, step)
-        border = self._border()
+        watched = sum(int(group.bank.scan.ready.sum()) for group in (self._rates, self._volumes))
         groups = (self._rates, self._volumes)
-        looks = [self._look(group, step, border, complete=not window.missing) for group in groups]
+        looks = [self._look(group, step, watched, complete=not window.missing) for group in groups]
         rates, volumes = ((group.bank, *each) for group, each in zip(groups, looks, strict=True))
-        named = fuse_into(PAIRS, rates, volumes, border)
+        named = fuse_into(PAIRS, rates, volumes, self._rates.border.base(watched))
         judged = [group.bank.stand(*each) for group, each in zip(groups, looks, strict=True)]
         kinds = [self._kinds(self._rates, judged[0], named), self._kinds(self._volumes, judged[1], {})]
         orders_per, value = self._orders_per(), self._order_value()
@@ -254,7 +260,7 @@ class Monitor:
         successes, trials = self._amounts[kpi.name] = (before[0] + successes, before[1] + (trials or 0.0))
         return successes / trials if trials >= ADMIT_TRIALS and successes > 0 else None
 
-    def _look(self, group: _Group, step: int, border: float, *, complete: bool) -> tuple[Look, Reading]:
+    def _look(self, group: _Group, step: int, watched: int, *, complete: bool) -> tuple[Look, Reading]:
         bank = group.bank
         size = len(bank.series)
         count, upstream, seen = np.zeros(size), np.zeros(size), np.zeros(size, dtype=bool)
@@ -264,13 +270,8 @@ class Monitor:
             seen[number] = complete or not series.volume
             count[number] = max(successes, 0.0) / series.weight
             upstream[number] = 1.0 if trials is None else max(trials, 0.0)
-        needed = np.array([border + (0.75 if one.segment else 0.0) for one in bank.series])
-        return bank.look(step, count, upstream, seen, needed)
-
-    def _border(self) -> float:
-        """Nats for a window of length one, from the budget and the number of series that share it."""
-        watched = sum(int(group.bank.scan.ready.sum()) for group in (self._rates, self._volumes))
-        return 12.5 - math.log(self.spec.false_pages_per_week) + math.log(max(watched, 17) / 17)
+        segments = np.array([bool(one.segment) for one in bank.series], dtype=bool)
+        return bank.look(step, count, upstream, seen, group.border.needed(segments, watched))
 
     def _kinds(self, group: _Group, judged: Judged, named: dict[int, VerdictKind]) -> dict[int, VerdictKind]:
         """What each loud series' finding is."""
@@ -320,6 +321,8 @@ class Monitor:
         standing = any(one.active for one in rates.standings)
         self._rates.bank.learn(rates, frozen=standing or partial)
         self._volumes.bank.learn(volumes, frozen=partial)
+        for group, each in ((self._rates, rates), (self._volumes, volumes)):
+            group.border.learn(step * self.spec.window_ms // DAY_MS, each.reading.loudest)
         if since:
             self._rates.bank.freeze(freeze_from(min(since), step), step)
 
