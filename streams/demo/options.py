@@ -88,8 +88,12 @@ def pace_of(options: DemoOptions) -> Pace:
     return Pace(calm_ms=round(min(60.0, options.for_seconds / 18) * SECOND_MS))
 
 
-def shop_of(options: DemoOptions, pace: Pace, prefix: str = "") -> ShopSpec:
-    """A busy shop in a steady hour, where a few windows hold enough payments to judge."""
+def shop_of(options: DemoOptions, pace: Pace, prefix: str = "", opens_ms: int | None = None) -> ShopSpec:
+    """A busy shop in a steady hour, where a few windows hold enough payments to judge.
+
+    It opens when its history begins: of sessions under way only the later steps would be seen, and the rates learnt
+    from them would be too good.
+    """
     return ShopSpec(
         seed=options.seed,
         sessions_per_minute=options.sessions_per_minute,
@@ -102,6 +106,7 @@ def shop_of(options: DemoOptions, pace: Pace, prefix: str = "") -> ShopSpec:
         disorder_ms=pace.disorder_ms - 200,
         click_topic=f"{prefix}clickstream",
         orders_topic=f"{prefix}orders",
+        opens_ms=opens_ms,
     )
 
 

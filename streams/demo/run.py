@@ -53,7 +53,8 @@ def run_demo(options: DemoOptions) -> int:
         pace = pace_of(options)
         config = worker_config(picture.broker, usable_port(options.metrics_port), pace, prefix)
         left.config.write_text(config, encoding="utf-8")
-        acts = Acts(options, pace, shop_of(options, pace, prefix), left, picture)
+        spec = shop_of(options, pace, prefix, opens_ms=picture.started_ms - pace.history_ms)
+        acts = Acts(options, pace, spec, left, picture)
         acts.programs = not missing
         acts.show = lambda: display.show(picture, now_ms(), commands_of(picture, left))
         asyncio.run(acts.play())

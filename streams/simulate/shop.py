@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,6 +57,8 @@ class Shop:
         self._told_to_ms: int | None = None
         self._next_cell = 0
         self._floor_ms = 0
+        # The first whole cell: its shoppers are all of after the opening.
+        self._first_cell = -(-spec.opens_ms // CELL_MS) if spec.opens_ms is not None else -sys.maxsize
 
     def with_incident(self, incident: IncidentSpec) -> Shop:
         """The same shop with one incident more; nothing before its start is different."""
@@ -93,12 +96,14 @@ class Shop:
         self._waiting.clear()
         first = start_ms // CELL_MS
         self._floor_ms = first * CELL_MS
-        for cell in range(first - LONG_CELLS, first):
+        for cell in range(max(first - LONG_CELLS, self._first_cell), first):
             self._open(cell, whole=cell >= first - SHORT_CELLS)
         self._next_cell = first
 
     def _open(self, cell: int, whole: bool = True) -> None:
         """Put all that sessions of this cell will say into the cells in which it arrives."""
+        if cell < self._first_cell:
+            return
         end_ms = (cell + LONG_CELLS) * CELL_MS
         for visit in self._crowd.lingering(cell):
             self._tell(visit, end_ms)

@@ -98,7 +98,8 @@ class ShopSpec:
     ``sessions_per_minute`` is the mean of a week; ``rhythm`` bends it by hour and weekday of ``time_zone`` (0 is
     flat, 1 the full shape), ``noise`` is the standard deviation of its slow wandering. ``duplicate_ratio`` and
     ``poison_ratio`` are shares of records, ``late_ratio`` is the share of sessions whose phone was offline;
-    ``disorder_ms`` is the longest ordinary way from the shopper to the broker.
+    ``disorder_ms`` is the longest ordinary way from the shopper to the broker. Before ``opens_ms`` nobody came;
+    None: the shop has always been there, and a span begins with sessions that are under way.
     """
 
     seed: int = 1
@@ -116,6 +117,7 @@ class ShopSpec:
     customers: int = 20_000
     click_topic: str = "clickstream"
     orders_topic: str = "orders"
+    opens_ms: int | None = None
 
     def __post_init__(self) -> None:
         if not self.sessions_per_minute > 0:

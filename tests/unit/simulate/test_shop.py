@@ -67,6 +67,18 @@ def test_records_come_in_order_of_append_time_inside_the_asked_span(half_hour):
     assert appended[-1] < NOON_MS + 30 * MINUTE_MS
 
 
+def test_before_it_opens_nobody_comes_and_afterwards_any_pieces_are_the_same():
+    opens_ms = NOON_MS + 2 * MINUTE_MS + 5_000
+    spec = ShopSpec(seed=11, sessions_per_minute=40, poison_ratio=0.01, opens_ms=opens_ms)
+    records = list(Shop(spec).events(NOON_MS, NOON_MS + 10 * MINUTE_MS))
+    assert opens_ms <= records[0].append_ms < opens_ms + MINUTE_MS
+    assert all(parse_ms(event["event_time"]) >= opens_ms for event in told(records))
+    middle_ms = NOON_MS + 6 * MINUTE_MS
+    assert list(Shop(spec).events(middle_ms, NOON_MS + 10 * MINUTE_MS)) == [
+        record for record in records if record.append_ms >= middle_ms
+    ]
+
+
 def test_another_seed_is_another_shop(half_hour):
     other = list(Shop(ShopSpec(seed=12, sessions_per_minute=40)).events(NOON_MS, NOON_MS + 5 * MINUTE_MS))
     assert not {record.key for record in other} & {record.key for record in half_hour}
