@@ -60,20 +60,28 @@ class Shop:
 
     def windows(self) -> Iterator[MergedWindow]:
         """The merged windows, in order."""
+        table = self._table()
+        places = {WHOLE: table[""]}
+        for where in (*(f"device={each}" for each in DEVICES), *(f"payment_provider={each}" for each in PROVIDERS)):
+            key, _, value = where.partition("=")
+            places[((key, value),)] = table[where]
         for minute in range(self.minutes):
             start = START_MS + (self.start_minute + minute) * MINUTE_MS
             end = start + MINUTE_MS
-            rows = {WHOLE: Row("window", start, end, WHOLE, None, self._row("", minute), "f")}
-            for name in (*(f"device={each}" for each in DEVICES), *(f"payment_provider={each}" for each in PROVIDERS)):
-                key, _, value = name.partition("=")
-                segment = ((key, value),)
-                rows[segment] = Row("window", start, end, segment, None, self._row(name, minute), "f")
+            rows = {
+                segment: Row("window", start, end, segment, None, counters, "f")
+                for segment, told in places.items()
+                for counters in ({name: values[minute] for name, values in told if values[minute]},)
+            }
             yield MergedWindow(start, end, rows)
 
-    def _row(self, where: str, minute: int) -> dict[str, int]:
-        prefix = f"{where}|"
-        found = ((key, int(values[minute])) for key, values in self.counts.items() if key.startswith(prefix))
-        return {key.removeprefix(prefix): count for key, count in found if count}
+    def _table(self) -> dict[str, list[tuple[str, list[int]]]]:
+        """Counters by segment, as lists: what the windows are read from."""
+        told: dict[str, list[tuple[str, list[int]]]] = {}
+        for key, values in self.counts.items():
+            where, _, name = key.partition("|")
+            told.setdefault(where, []).append((name, values.tolist()))
+        return told
 
     def _shape(self) -> np.ndarray:
         """Expected sessions: two harmonics of the day, a weekend, a level that wanders a little."""

@@ -38,6 +38,11 @@ def test_an_incident_is_found_soon_after_five_hours_of_history(sessions: float, 
     assert HISTORY <= found[0] <= HISTORY + within
 
 
-@pytest.mark.parametrize("sessions", [20, 200, 2000])
-def test_a_calm_day_pages_at_most_once(sessions: float):
-    assert len(pages(Shop(sessions, 1440, seed=31, start_minute=480))) <= 1
+@pytest.mark.parametrize("sessions", [20, 2000])
+def test_a_calm_day_of_a_new_shop_does_not_page(sessions: float):
+    assert pages(Shop(sessions, 900, seed=31, start_minute=480)) == []
+
+
+def test_a_crowd_does_not_page_while_it_is_there_nor_when_it_leaves():
+    drop = Drop("surge", HISTORY, HISTORY + 60, 1.0)
+    assert pages(Shop(800, HISTORY + 160, seed=23, drops=(drop,), start_minute=540)) == []

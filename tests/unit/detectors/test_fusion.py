@@ -6,7 +6,7 @@ from detectors.base import Incident
 from streams.monitor import Monitor, MonitorSpec
 from tests.detection.library import Drop, Shop
 
-AT = 400
+AT = 300
 
 
 def first(drop: Drop, sessions: float = 500, minutes: int = 12) -> Incident | None:
@@ -34,10 +34,6 @@ def test_sessions_that_never_buy_are_told_as_bots():
     incident = first(Drop("bots", AT, AT + 60, 1.5), minutes=20)
     assert incident is not None
     assert incident.kind == "bots"
-
-
-def test_a_surge_of_shoppers_does_not_page():
-    assert first(Drop("surge", AT, AT + 60, 1.0), minutes=80) is None
 
 
 def test_the_provider_that_fails_is_named_in_the_incident_of_the_whole():
