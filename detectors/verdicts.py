@@ -25,24 +25,18 @@ def verdicts_of(
 ) -> list[Verdict]:
     """A verdict for each series of the bank that was ``given`` counts in this window."""
     look, reading = judged.look, judged.reading
-    warm = bank.warm(look.step)
-    lists = (
-        reading.expected_now.tolist(),
-        reading.lower_now.tolist(),
-        reading.upper_now.tolist(),
-        reading.score.tolist(),
-        look.seen.tolist(),
-    )
+    columns = np.column_stack([reading.expected_now, reading.lower_now, reading.upper_now, reading.score]).tolist()
+    flags = np.column_stack([look.seen, bank.warm(look.step), bank.scan.ready]).tolist()
     told = []
     for i, (successes, trials) in given.items():
         series, standing = bank.series[i], judged.standings[i]
         if not series.paging:
             continue
-        expected, lower, upper, score, seen = (each[i] for each in lists)
+        expected, lower, upper, score = columns[i]
+        seen, ready, known = flags[i]
         factor = series.weight * series.scale / (1 if trials is None else trials) if trials != 0 else None
-        ready = bool(warm[i])
         state = _state(standing, ready=ready, seen=seen)
-        shown = bool(bank.scan.ready[i]) and factor is not None
+        shown = known and factor is not None
         active = standing.active
         value = None if factor is None else successes * factor / series.weight
         told.append(
