@@ -27,7 +27,7 @@ __all__ = [
     "reference_cells",
     "restart",
     "run",
-    "run_with_silences",
+    "run_roughly",
     "unequal_cells",
 ]
 
@@ -117,8 +117,8 @@ def restart(driver: Driver) -> None:
     driver.told.hear(driver.engine.drain())
 
 
-def run_with_silences(scenario: Scenario, rng: Random) -> tuple[Told, list[SourceRecord | Idle]]:
-    """As ``run``, with silences between the records; also the arrivals as the reference takes them."""
+def run_roughly(scenario: Scenario, rng: Random) -> tuple[Told, list[SourceRecord | Idle]]:
+    """As ``run``, with silences, restarts and repeated pieces; also the arrivals as the reference takes them."""
     driver = Driver(scenario)
     arrivals: list[SourceRecord | Idle] = []
     waiting = scenario.arrivals()
@@ -126,17 +126,27 @@ def run_with_silences(scenario: Scenario, rng: Random) -> tuple[Told, list[Sourc
         size = rng.randint(1, 30)
         head, waiting = waiting[:size], waiting[size:]
         arrivals += head
-        for source in driver.spec.sources:
-            driver.push(source.topic, [record for record in head if record.topic == source.topic])
-            driver.engine.set_caught_up(source.topic, True)
-        driver.told.hear(driver.engine.drain())
-        if driver.engine.stream_ms is not None and rng.random() < 0.7:
+        for topic, pushed in driver.pushed.items():
+            pushed += [record for record in head if record.topic == topic]
+            driver.push(topic, pushed[-rng.choice([size, size + 5, 80]) :])
+        _drain_all(driver)
+        if driver.engine.stream_ms is not None and rng.random() < 0.5:
             moment = driver.engine.stream_ms + rng.choice([-5_000, 0, 1, 9_000, 40_000, scenario.spec.session_gap_ms])
             arrivals.append(Idle(moment))
             driver.told.hear(driver.engine.idle(moment))
-        for source in driver.spec.sources:
-            driver.engine.set_caught_up(source.topic, False)
+        if rng.random() < 0.3:
+            restart(driver)
+            _drain_all(driver)
     return driver.finish(), arrivals
+
+
+def _drain_all(driver: Driver) -> None:
+    """All sources are at their ends for a moment."""
+    for caught_up in (True, False):
+        for topic in driver.pushed:
+            driver.engine.set_caught_up(topic, caught_up)
+        if caught_up:
+            driver.told.hear(driver.engine.drain())
 
 
 def _batch(topic: str, records: list[SourceRecord]) -> Batch:

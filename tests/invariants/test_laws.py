@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.engine.engine import Engine
-from streams.engine.rows import WHOLE, Row, encode_row
+from streams.engine.rows import WHOLE, Row, encode_row, row_key
 from streams.engine.spec import EngineSpec
 from streams.merge import combine
 from tests.invariants.driving import Driver, cells_of, restart, run
@@ -110,7 +110,42 @@ def test_the_watermark_and_stream_time_never_go_back(scenario: Scenario, cut: in
 
 
 @lawful
-@given(scenarios(replace(EngineSpec(), max_lateness_ms=3_600_000)), seeds)
+@given(scenarios(), seeds)
+def test_a_window_is_told_when_the_watermark_is_past_its_grace_and_not_before(scenario: Scenario, cut: int) -> None:
+    spec, driver = scenario.spec, Driver(scenario, Random(cut))
+    for _ in driver.pieces():
+        driver.told.hear(driver.engine.drain())
+        watermark = driver.engine.watermark_ms
+        ends = [row.end_ms for row in driver.told.rows if row.kind == "window" and row.segment == WHOLE]
+        assert ends == sorted(set(ends))
+        if watermark is None or not ends:
+            continue
+        assert ends[-1] + spec.grace_ms <= watermark < ends[-1] + spec.window_ms + spec.grace_ms
+
+
+@lawful
+@given(scenarios(), seeds)
+def test_the_whole_is_the_last_row_of_its_window_and_no_key_comes_twice(scenario: Scenario, cut: int) -> None:
+    rows = run(scenario, Random(cut)).rows
+    keys = [row_key(row) for row in rows]
+    assert len(set(keys)) == len(keys)
+    complete: set[tuple[int | None, int]] = set()
+    corrections: Counter[tuple[object, ...]] = Counter()
+    for row in rows:
+        place = (row.horizon_ms, row.start_ms)
+        assert row.end_ms == row.start_ms + scenario.spec.window_ms
+        if row.kind == "correction":
+            corrections[*place, row.segment] += 1
+            assert row.correction == corrections[*place, row.segment]
+            continue
+        assert place not in complete
+        if row.segment == WHOLE:
+            complete.add(place)
+    assert {(row.horizon_ms, row.start_ms) for row in rows if row.kind != "correction"} == complete
+
+
+@lawful
+@given(scenarios(EngineSpec()), seeds)
 def test_what_is_delivered_twice_counts_once(scenario: Scenario, seed: int) -> None:
     rng = Random(seed)
     once, twice = run(scenario), run(replace(scenario, logs=tuple(_doubled(log, rng) for log in scenario.logs)))
