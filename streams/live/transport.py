@@ -150,7 +150,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     def standing(self, tp: TP) -> Standing | None:
         """Where the reading of an assigned partition stands; None before the first answer of the broker."""
-        subscription = self._thread._ensure_consumer()._subscription.subscription
+        consumer = self._thread._ensure_consumer()
+        subscription = consumer._subscription.subscription
         assignment = subscription.assignment if subscription else None
         if assignment is None or tp not in assignment.tps:
             return None
@@ -158,7 +159,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if state.highwater is None or state.timestamp is None or not state.has_valid_position:
             return None
         stable = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
-        return Standing(state.position, min(state.highwater, stable), state.timestamp, self.handed.get(tp, 0))
+        # What was fetched and not yet handed out is there, whatever the broker says: some tell an end that is too low.
+        buffered = state.position + (tp in consumer._fetcher._records)
+        end_offset = max(buffered, min(state.highwater, stable))
+        return Standing(state.position, end_offset, state.timestamp, self.handed.get(tp, 0))
 
 
 class PromptConductor(Conductor):  # type: ignore[misc]

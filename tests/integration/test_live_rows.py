@@ -13,11 +13,11 @@ from tests.support.live import (
     until,
     until_rows,
 )
-from tests.support.shop_log import Record, shop_log
+from tests.support.shop_log import START_MS, Record, shop_log
 
 
-def log_of(name: str, seed: int = 7, sessions: int = 400) -> list[Record]:
-    return shop_log(seed, sessions, 30, f"{name}-clicks", f"{name}-orders")
+def log_of(name: str, seed: int = 7, sessions: int = 400, start_ms: int = START_MS) -> list[Record]:
+    return shop_log(seed, sessions, 30, f"{name}-clicks", f"{name}-orders", start_ms)
 
 
 def test_rows_equal_a_replay_and_poison_lands_in_dead_letters(broker: str, name: str) -> None:
@@ -61,5 +61,5 @@ def test_a_worker_that_joins_and_one_that_dies_change_no_row(broker: str, name: 
             until_rows(settings, replayed(settings, partitions)[0], second)
             first.signal(signal.SIGKILL)
             second.until_logged("owning partitions=[0, 1, 2, 3] judge=True")
-            produce_unseen(broker, log_of(name, seed=8, sessions=40), second)
+            produce_unseen(broker, log_of(name, 8, 40, START_MS + 40 * 60_000), second)
             until_rows(settings, replayed(settings, partitions)[0], second)

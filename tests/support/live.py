@@ -237,5 +237,5 @@ def until_rows(
         shown = "".join(f"\n  {expected[key]!r}\n  {told[key]!r}" for key in differ[:2])
         raise AssertionError(
             f"{len(expected)} rows expected; missing {len(missing)} {missing[:3]}, extra {len(extra)} {extra[:3]}, "
-            f"different {len(differ)}{shown}"
+            f"different {len(differ)}{shown}\n{worker.log}\n{metrics(worker)}"
         )

@@ -17,13 +17,15 @@ class Record(NamedTuple):
     append_ms: int
 
 
-def shop_log(seed: int, sessions: int, minutes: int, clicks: str, orders: str) -> list[Record]:
+def shop_log(
+    seed: int, sessions: int, minutes: int, clicks: str, orders: str, start_ms: int = START_MS
+) -> list[Record]:
     """Records in order of append time: every session views, some buy, 1 % of the records are broken."""
     chance = random.Random(seed)
     told: list[Record] = []
     for number in range(sessions):
         key = f"s-{seed}-{number}".encode()
-        now = START_MS + chance.randrange(minutes * 60_000)
+        now = start_ms + chance.randrange(minutes * 60_000)
         channel, device = chance.choice(["sem", "seo", "email"]), chance.choice(["ios", "web"])
         deeds = [(clicks, "page_view"), (clicks, "product_view")]
         if chance.random() < 0.6:

@@ -10,6 +10,7 @@ from typing import Any
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.errors import IllegalStateError
 from faust.transport.conductor import Conductor
@@ -67,6 +68,8 @@ def test_the_names_of_aiokafka_that_are_read_still_exist() -> None:
     state = inspect.getsource(TopicPartitionState.__init__)
     assert all(f"self.{name} = None" in state for name in ("highwater", "lso", "timestamp"))
     assert isinstance(TopicPartitionState.has_valid_position, property)
+    assert "self._records = " in inspect.getsource(Fetcher.__init__)
+    assert "del self._records[tp]" in inspect.getsource(Fetcher.fetched_records)
 
 
 def test_a_flow_that_resumes_is_always_sought_first() -> None:
