@@ -64,7 +64,7 @@ def run_demo(options: DemoOptions) -> int:
         sys.stdout.flush()
     else:
         for line in lines_of(picture, left):
-            console.print(line, highlight=False)
+            console.print(line, highlight=False, soft_wrap=True)
         for what, command in commands_of(picture, left, after=True):
             console.print(f"  [dim]{what}:[/] [cyan]{command}[/]", highlight=False, soft_wrap=True)
     return 0
