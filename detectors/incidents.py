@@ -60,6 +60,8 @@ class _Story:
             key=lambda one: (
                 KIND_ORDER.index(one.kind) if one.kind in {"silence", "tracking", "bots"} else 9,
                 len(one.segment),
+                # Nothing arrives: that is told by a count, not by a share of nothing.
+                one.kind == "silence" and one.unit == "ratio",
                 one.rank,
                 -one.score,
                 one.kpi,

@@ -70,6 +70,13 @@ def test_segments_are_named_and_the_whole_comes_first():
     assert book().update(12 * MINUTE, [inside, PAYMENT])[0].summary.startswith("payment success 93.0 %")
 
 
+def test_silence_is_told_by_the_count_that_stopped():
+    share = replace(PAYMENT, kind="silence")
+    count = replace(ORDERS, kpi="sessions", kind="silence", expected=120.0, observed=0.0)
+    told = book().update(12 * MINUTE, [share, count])[0]
+    assert told.summary == "no events arrive: sessions 120 a minute → 0.0 a minute since 00:10"
+
+
 def test_money_follows_from_orders_and_their_usual_value():
     lost = replace(PAYMENT, orders_lost=(31.0, 26.0, 36.0))
     told = book().update(12 * MINUTE, [lost], order_value_minor=20_000)[0]
