@@ -54,5 +54,8 @@ bench: .venv/.dev ## the live path beside a bare consumer loop; last line ratio=
 kafka: .venv/.dev ## a native Apache Kafka (Java 17, jars by Maven) on 127.0.0.1 until Ctrl-C
 	$(BIN)/python -m tests.support.kafka.native $(ARGS)
 
+soak: .venv/.dev ## workers killed, frozen and cut off by a seed, every row compared; ARGS="--faults 50 --seed 2"
+	$(BIN)/python -m tests.faults.soak $(ARGS)
+
 clean: ## remove the environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .funnelwatch build *.egg-info
