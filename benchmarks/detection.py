@@ -1,6 +1,6 @@
 """How well the monitor finds labelled incidents in simulated weeks of a busy, a medium and a small shop.
 
-    python benchmarks/detection.py [--days 14] [--seeds 2] [--sizes busy,medium,small] [--verbose]
+    python -m benchmarks.detection [--days 14] [--seeds 2] [--sizes busy,medium,small] [--verbose]
 
 Prints recall, median and 90 % delay, precision and false pages a week, and the time a window takes.
 """

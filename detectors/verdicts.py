@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.attribution import Cell, attribute
+from detectors.attribution import Cell, attribute, mix_and_rate
 from detectors.bank import Bank, Judged, Series
 from detectors.base import SegmentKey, Verdict, VerdictKind, VerdictState
 from detectors.incidents import Alert, figure
 from detectors.policy import Standing
 
 __all__ = ["alerts_of", "verdicts_of"]
+
+COVERED = 0.9
+"""Share of the whole that the watched values of a dimension have to hold before its mix is told."""
 
 Given = tuple[float, float | None]
 """Successes and trials as counted, unweighted."""
@@ -144,4 +147,28 @@ def _explain(bank: Bank, i: int, judged: Judged) -> str:
         base = float(reading.exposure[i]) / (series.scale * series.weight)
         unit = "ratio" if series.scale == 1.0 and series.weight == 1.0 else ""
         text += f": {figure(observed / base, unit)} against {figure(expected / base, unit)}"
-    return text
+    return text + _mixed(bank, i, judged)
+
+
+def _mixed(bank: Bank, i: int, judged: Judged) -> str:
+    """Says so where a ratio moved because other shoppers came, and not because any of them did otherwise."""
+    look, scan, window = judged.look, bank.scan, int(judged.reading.best[i])
+    by_dimension: dict[str, list[int]] = {}
+    for child in np.flatnonzero((scan.model.parent == i) & scan.ready).tolist():
+        by_dimension.setdefault(bank.series[child].segment[0][0], []).append(child)
+    for dimension, children in by_dimension.items():
+        trials = [float(look.exposures[child, window]) for child in children]
+        if min(trials) <= 0 or sum(trials) < COVERED * float(look.exposures[i, window]):
+            continue
+        cells = [
+            Cell(bank.series[child].segment, float(look.observed[child, window]), 0.0, n, float(scan.total[1, child]))
+            for child, n in zip(children, trials, strict=True)
+        ]
+        rates = {
+            bank.series[child].segment: float(look.expected[child, window]) / n
+            for child, n in zip(children, trials, strict=True)
+        }
+        split = mix_and_rate(cells, rates)
+        if split.mix * bank.scan.specs[i].hurts > 2 * abs(split.rate):
+            return f"; the mix of {dimension} changed, not the rates in it"
+    return ""

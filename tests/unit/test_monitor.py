@@ -3,11 +3,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 
 from detectors.base import Incident
 from streams.anomalies import decode_anomaly
-from streams.engine.rows import WHOLE
+from streams.engine.rows import WHOLE, Row
 from streams.errors import ConfigError, InputError
 from streams.merge import MergedWindow
 from streams.monitor import (
@@ -157,6 +158,27 @@ def test_an_endless_change_is_accepted_as_the_new_normal():
     assert WARM + 40 <= ended <= WARM + 80
     later = [one for judgement in told[ended + 1 :] for one in judgement.verdicts if not one.segment]
     assert not any(one.active for one in later)
+
+
+def test_other_shoppers_are_told_from_shoppers_who_do_otherwise():
+    rng = np.random.default_rng(6)
+    told: list[Judgement] = []
+    monitor = Monitor(MonitorSpec(segment_kpis=("payment_success_ratio",)))
+    for minute in range(WARM + 3):
+        rows, whole = {}, {"sessions": 900, "payments_succeeded": 0, "payments_declined_hard": 0}
+        shares = {"card": 100, "transfer": 300} if minute >= WARM else {"card": 300, "transfer": 100}
+        for method, attempts in shares.items():
+            paid = int(rng.binomial(attempts, {"card": 0.95, "transfer": 0.5}[method]))
+            counters = {"payments_succeeded": paid, "payments_declined_hard": attempts - paid}
+            segment = (("payment_method", method),)
+            start = START_MS + minute * MINUTE_MS
+            rows[segment] = Row("window", start, start + MINUTE_MS, segment, None, counters, "f")
+            whole = {name: whole[name] + counters.get(name, 0) for name in whole}
+        rows[WHOLE] = Row("window", start, start + MINUTE_MS, WHOLE, None, whole, "f")
+        told.append(monitor.observe(MergedWindow(start, start + MINUTE_MS, rows)))
+    verdict = next(one for one in told[-1].verdicts if one.kpi == "payment_success_ratio" and not one.segment)
+    assert verdict.active
+    assert verdict.explanation.endswith("the mix of payment_method changed, not the rates in it")
 
 
 def test_a_larger_budget_of_false_pages_lowers_the_border():
