@@ -41,7 +41,7 @@ KPI_ALERTS = f"{SHOP_ALERTS}|FunnelKpiAtZero|FunnelTrackingLost|FunnelBotTraffic
 # (what explains, what it explains, labels that must agree)
 INHIBITIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("FunnelDataSilent|FunnelDataStale|FunnelJudgeMissing", KPI_ALERTS, ()),
-    ("FunnelDataSilent", "FunnelDataStale|FunnelPartitionStale|FunnelJudgeMissing", ()),
+    ("FunnelDataSilent", "FunnelDataStale|FunnelPartitionStale|FunnelPartitionSilent|FunnelJudgeMissing", ()),
     ("FunnelDataStale", "FunnelPartitionStale", ()),
     ("FunnelTrackingLost|FunnelBotTraffic", SHOP_ALERTS, ("kpi",)),
     ("FunnelKpiAtZero", "FunnelKpiBelowRange", ("kpi",)),

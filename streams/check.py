@@ -11,6 +11,7 @@ import orjson
 
 from streams.config import Config
 from streams.live.configured import live_settings
+from streams.live.sources import check_sources
 from streams.live.topics import Finding, check_topics
 
 __all__ = ["check"]
@@ -46,7 +47,10 @@ def check(config: Config, *, bootstrap: str | None = None, prometheus: str | Non
                 "put a random text in a file, or in FUNNELWATCH_SALT",
             )
         )
-    found += asyncio.run(check_topics(settings))
+    topics = asyncio.run(check_topics(settings))
+    found += topics
+    if not any(finding.level == "error" for finding in topics):
+        found += asyncio.run(check_sources(settings))
     return found + (_check_prometheus(prometheus) if prometheus else [])
 
 

@@ -171,6 +171,49 @@ QUALITY = Row(
     ),
 )
 
+SOURCES = Row(
+    "Source topics",
+    (
+        Panel(
+            "Troubles of sources",
+            "How often in an hour a source was found to have lost records, begun anew, changed its partitions, "
+            "fallen silent, or to be written by a wrong clock.",
+            "short",
+            (Query(f"sum by (kind) (increase({series('funnel_source_troubles_total')}[1h]))", "{{kind}}"),),
+            width=8,
+            alarm_from=1,
+        ),
+        Panel(
+            "Latest troubles",
+            "Time since a source was last found in trouble.",
+            "s",
+            (
+                Query(
+                    age(f"max by (kind, topic, partition) ({series('funnel_source_trouble_timestamp_seconds')})"),
+                    "{{kind}} {{topic}}[{{partition}}]",
+                ),
+            ),
+            width=8,
+        ),
+        Panel(
+            "Records lost",
+            "Records that retention removed before a worker had read them, since the start of the workers.",
+            "short",
+            (Query(f"sum({series('funnel_lost_records_total')})", "lost"),),
+            "stat",
+            width=8,
+            alarm_from=1,
+        ),
+        Panel(
+            "Time since the last record",
+            "How long each partition has brought no record of any source.",
+            "s",
+            (Query(age(_by_partition("funnel_last_record_timestamp_seconds")), "{{partition}}"),),
+            width=24,
+        ),
+    ),
+)
+
 STATE = Row(
     "State",
     (
@@ -220,6 +263,6 @@ HEALTH = Board(
     "Pipeline",
     "Do records flow, how far behind are the figures, what is refused, what would a restart cost.",
     (),
-    (WORKERS, FLOW, QUALITY, STATE),
+    (WORKERS, FLOW, QUALITY, SOURCES, STATE),
     ("Funnel", FUNNEL_BOARD),
 )

@@ -88,6 +88,19 @@ def _snapshot_age() -> str:
     return f"{age(moment)} > 300 and on () {recorded('job:funnel_records:rate5m')} > 0"
 
 
+def _silent() -> str:
+    # By what it has missed, not by time alone: sessions come in bursts, and a small shop has few of them.
+    quiet = age(f"max by (partition) ({series('funnel_last_record_timestamp_seconds')})")
+    share = f"scalar({recorded('job:funnel_records:rate5m')} / max({series('funnel_source_partitions')}))"
+    return f"({quiet}) * {share} > 200 and {quiet} > 600"
+
+
+def _trouble() -> str:
+    # The moment and not the count: a worker that finds a trouble at its start has no count before it.
+    moment = series("funnel_source_trouble_timestamp_seconds", 'kind!="partition_silent"')
+    return f"{age(f'max by (kind, topic, partition) ({moment})')} < 900"
+
+
 SHOP: tuple[Alert, ...] = (
     Alert(
         "FunnelKpiBelowRange",
@@ -248,6 +261,22 @@ PIPELINE: tuple[Alert, ...] = (
         15 * MINUTE,
         "{{ $value | humanizePercentage }} of the records come after their window was judged",
         "They correct the figures afterwards, but verdicts were made without them.",
+    ),
+    Alert(
+        "FunnelSourceTrouble",
+        "warning",
+        _trouble(),
+        AT_ONCE,
+        "Source {{ $labels.topic }}, partition {{ $labels.partition }}: {{ $labels.kind }}",
+        "What was read of it is not what was written, or not when. The worker's log tells offsets and numbers.",
+    ),
+    Alert(
+        "FunnelPartitionSilent",
+        "warning",
+        _silent(),
+        MINUTE,
+        "Partition {{ $labels.partition }} is silent: about {{ $value | humanize }} records were to be expected",
+        "The other partitions go on, so a part of the shoppers does not reach this one any more.",
     ),
     Alert(
         "FunnelSnapshotStale",

@@ -17,6 +17,7 @@ from streams.live.logs import get_logger
 from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
 from streams.live.snapshots import Fence, Snapshot, Stored, load_snapshots, pieces, tombstones
+from streams.live.trouble import records_lost
 from streams.telemetry.view import View
 
 __all__ = ["STEPS", "Checkpoints", "Recovered"]
@@ -200,10 +201,7 @@ class Checkpoints:
                     way_out=REBUILD,
                 )
             wanted = engines[partition].resume_offsets.get(topic, start)
-            if wanted < start:
-                logger.warning(
-                    "records_lost topic=%s partition=%d from=%d to=%d: retention was shorter than the stop",
-                    *(topic, partition, wanted, start),
-                )
+            if lost := records_lost(topic, partition, wanted, start):
+                self._ingest.sources.report(lost)
             positions[partition][topic] = max(wanted, start)
         return positions

@@ -17,6 +17,7 @@ from streams.engine.engine import Engine
 from streams.engine.rows import encode_row, row_key
 from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
+from streams.live.sources import Sources
 from streams.live.transport import Standing
 from streams.telemetry.view import View
 
@@ -103,6 +104,7 @@ class Ingest:
         self._settings, self._outbox, self._view = settings, outbox, view
         self._now_ms, self._monotonic = now_ms, monotonic
         self._topics = settings.source_topics
+        self.sources = Sources(settings, view, now_ms=now_ms, monotonic=monotonic)
         self.partitions = settings.partitions
         self.lanes: dict[int, Lane] = {}
         self.records = 0
@@ -127,12 +129,14 @@ class Ingest:
             one: Lane(engine, dict(offsets[one]), dict(offsets[one]), active_at=now) for one, engine in engines.items()
         }
         self._view.assigned(sorted(engines), partitions)
+        self.sources.open(engines, partitions)
         for partition in engines:
             self._tell(partition)
 
     def close(self) -> None:
         """Own nothing any more."""
         self.lanes = {}
+        self.sources.close()
 
     def take(self, topic: str, partition: int, records: Sequence[Any]) -> None:
         """Give the records of one fetch to their engine, and send on what comes out.
@@ -147,6 +151,7 @@ class Ingest:
         lane = self.lanes.get(partition)
         if lane is None or not records:
             return
+        self.sources.took(topic, partition, lane.taken[topic], records)
         now_ms = self._now_ms()
         append_ms = [record.timestamp for record in records]
         if max(append_ms) > now_ms:
@@ -250,6 +255,7 @@ class Ingest:
         if not (outcome.rows or outcome.rejects or outcome.records):
             return
         lane.dirty = True
+        self.sources.judged(partition, outcome, lane.engine.counts.get("late", 0))
         settings = self._settings
         for row in outcome.rows:
             self._outbox.put(partition, settings.kpi_topic, row_key(row), encode_row(row), 0)

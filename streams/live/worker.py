@@ -21,7 +21,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.errors import BrokerError, FunnelwatchError
-from streams.kafka import log_bounds
+from streams.kafka import first_offset_since
 from streams.live.app import build_app
 from streams.live.checkpoint import Checkpoints
 from streams.live.ingest import Ingest
@@ -30,6 +30,7 @@ from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
 from streams.live.topics import ensure_topics
 from streams.live.transport import Hooks
+from streams.live.trouble import unowned_partitions
 from streams.live.watch import Watch
 from streams.live.watchdog import EXIT_STUCK, Vitals, Watchdog
 from streams.telemetry.server import MetricsServer
@@ -141,7 +142,8 @@ class Worker:
         self._app = app = build_app(self.settings, hooks, handlers, self.fail, self._datadir)
         self.ingest.reader = self.checkpoints.committer = app.consumer
         app.on_rebalance_complete.connect(self._on_assigned)
-        tasks = [asyncio.create_task(self._guarded(one)) for one in (self._tick, self.checkpoints.run, self._start_app)]
+        works = (self._tick, self.checkpoints.run, self.ingest.sources.run, self._start_app)
+        tasks = [asyncio.create_task(self._guarded(one)) for one in works]
         await self._stop.wait()
         self.view.stopping()
         self.vitals.stopping_since = time.monotonic()
@@ -235,13 +237,16 @@ class Worker:
             raise BrokerError(
                 f"the group gave this worker different partitions of its sources: {owned}",
                 key="topics",
-                way_out="give all source topics one number of partitions, and run one version of funnelwatch",
+                way_out="give all source topics one number of partitions, and run one version of funnelwatch; "
+                "a topic that was deleted under the worker has none",
             )
+        if added := unowned_partitions(self.settings, partitions, self._partitions):
+            raise added
         recovered = await self.checkpoints.recover(sorted(partitions), self._partitions, generation)
         start = 0
         if self._kpi in assigned:
-            bounds = await log_bounds(self.settings.client_args, [self._kpi.topic], [0], {})
-            start = bounds[self._kpi.topic, 0].start
+            since_ms = _now_ms() - self.settings.judge_history_ms
+            start = await first_offset_since(self.settings.client_args, self._kpi.topic, 0, since_ms)
         if app.consumer_generation_id != generation:
             return
         self.ingest.open(recovered.engines, recovered.offsets, self._partitions)

@@ -44,6 +44,7 @@ class ViewCollector(Collector):
         families = _Families()
         _worker(families, seen)
         _records(families, seen.totals)
+        _troubles(families, seen)
         _partitions(families, seen)
         if seen.judging:
             _judge(families, seen)
@@ -121,11 +122,19 @@ def _records(families: _Families, totals: Mapping[str, int]) -> None:
         families.add("funnel_field_defects_total", (field,), total)
 
 
+def _troubles(families: _Families, seen: Seen) -> None:
+    for kind in names.TROUBLES:
+        families.add("funnel_source_troubles_total", (kind,), seen.totals.get(f"trouble.{kind}", 0))
+    for (kind, topic, partition), moment_ms in seen.troubles.items():
+        families.add("funnel_source_trouble_timestamp_seconds", (kind, topic, str(partition)), _seconds(moment_ms))
+
+
 def _partitions(families: _Families, seen: Seen) -> None:
     for number, told in seen.partitions.items():
         partition = str(number)
         for topic, lag in told.lag_records.items():
             families.add("funnel_lag_records", (topic, partition), lag)
+        families.add("funnel_last_record_timestamp_seconds", (partition,), _seconds(told.heard_ms))
         families.add("funnel_watermark_timestamp_seconds", (partition,), _seconds(told.watermark_ms))
         families.add("funnel_snapshot_timestamp_seconds", (partition,), _seconds(told.snapshot_ms))
         families.add("funnel_snapshot_bytes", (partition,), told.snapshot_bytes)

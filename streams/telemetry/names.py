@@ -14,6 +14,7 @@ __all__ = [
     "RECORD_COUNTERS",
     "STAGES",
     "STATES",
+    "TROUBLES",
     "Metric",
     "metric",
 ]
@@ -27,6 +28,9 @@ STAGES = ("visit", "product", "cart", "checkout", "ordered", "paid")
 KINDS = ("drop", "stop", "rise", "tracking", "silence", "bots", "drift")
 STATES = ("warming_up", "calm", "suspect", "alert", "waiting", "unsure")
 DIRECTIONS = ("below", "above")
+TROUBLES = ("records_lost", "log_went_back", "partition_added", "partition_silent", "clock_ahead", "clock_behind")
+"""What can be wrong with a source topic."""
+
 REASONS = (
     "not_json",
     "no_event_type",
@@ -49,6 +53,7 @@ RECORD_COUNTERS = {
     "clamped": "funnel_clamped_records_total",
     "dead_letters": "funnel_dead_letter_records_total",
     "miskeyed": "funnel_miskeyed_records_total",
+    "lost": "funnel_lost_records_total",
     "windows": "funnel_windows_total",
 }
 """The metric of each process total of the view that has no label."""
@@ -92,7 +97,17 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("funnel_field_defects_total", "counter", "Optional fields dropped because unreadable.", ("field",)),
     Metric("funnel_dead_letter_records_total", "counter", "Records sent to the dead-letter topic."),
     Metric("funnel_miskeyed_records_total", "counter", "Records in another partition than their key belongs to."),
+    Metric("funnel_lost_records_total", "counter", "Records that retention removed before they were read."),
+    # Source topics; what each kind means is in docs/runbooks/FunnelSourceTrouble.md.
+    Metric("funnel_source_troubles_total", "counter", "Times that a source was found in trouble, by kind.", ("kind",)),
+    Metric(
+        "funnel_source_trouble_timestamp_seconds",
+        "gauge",
+        "Moment at which a source was last found in trouble.",
+        ("kind", "topic", "partition"),
+    ),
     # Partitions this worker owns.
+    Metric("funnel_last_record_timestamp_seconds", "gauge", "Moment of the last record of any source.", ("partition",)),
     Metric("funnel_lag_records", "gauge", "Records not yet absorbed: end offset minus next.", ("topic", "partition")),
     Metric("funnel_watermark_timestamp_seconds", "gauge", "Up to here a partition is complete.", ("partition",)),
     Metric("funnel_snapshot_timestamp_seconds", "gauge", "Moment of the last durable snapshot.", ("partition",)),

@@ -59,13 +59,14 @@ class WindowLike(Protocol):
 
 
 class PartitionView(NamedTuple):
-    """Where one owned partition stands; lag is by source topic."""
+    """Where one owned partition stands; lag is by source topic, ``heard_ms`` the moment of its last record."""
 
     lag_records: Mapping[str, int]
     watermark_ms: int | None
     snapshot_ms: int | None
     snapshot_bytes: int | None
     open_sessions: int
+    heard_ms: int | None = None
 
 
 class KpiReading(NamedTuple):
@@ -108,6 +109,7 @@ class Seen:
 
     ``units`` is ``(unit, hurts)`` by KPI, ``totals`` are process totals by name (``records``, ``late``,
     ``rejected.<reason>`` ...), ``problem`` is None while healthy, ``incidents`` is by id and holds the open ones.
+    ``troubles`` is the latest moment of each, in ms, by kind, topic and partition.
     """
 
     worker: str
@@ -118,6 +120,7 @@ class Seen:
     source_partitions: int | None
     partitions: Mapping[int, PartitionView]
     totals: Mapping[str, int]
+    troubles: Mapping[tuple[str, str, int], int]
     window: WindowView | None
     readings: Mapping[SeriesKey, KpiReading]
     units: Mapping[str, tuple[str, str]]

@@ -59,6 +59,7 @@ class View:
         self._partitions: dict[int, PartitionView] = {}
         self._engine_counts: dict[int, Mapping[str, int]] = {}
         self._totals: dict[str, int] = {}
+        self._troubles: dict[tuple[str, str, int], int] = {}
         self._judging = False
         self._catalogue: tuple[KpiLike, ...] = ()
         self._counters_of: CountersOf | None = None
@@ -126,9 +127,8 @@ class View:
         open_sessions
             Sessions open in the engine.
         """
-        before = self._partitions.get(partition)
-        snapshot = (before.snapshot_ms, before.snapshot_bytes) if before else (None, None)
-        told = PartitionView(dict(lag_records), watermark_ms, *snapshot, open_sessions)
+        before = self._partitions.get(partition) or PartitionView({}, None, None, None, 0)
+        told = before._replace(lag_records=dict(lag_records), watermark_ms=watermark_ms, open_sessions=open_sessions)
         self._partitions = {**self._partitions, partition: told}
         self._add_growth(partition, counts)
 
@@ -137,6 +137,11 @@ class View:
         before = self._partitions.get(partition) or PartitionView({}, None, None, None, 0)
         told = before._replace(snapshot_ms=moment_ms, snapshot_bytes=size_bytes)
         self._partitions = {**self._partitions, partition: told}
+
+    def heard(self, partition: int, moment_ms: int) -> None:
+        """Take the moment (wall clock) at which a partition last brought a record, or came to this worker."""
+        before = self._partitions.get(partition) or PartitionView({}, None, None, None, 0)
+        self._partitions = {**self._partitions, partition: before._replace(heard_ms=moment_ms)}
 
     def drop_partition(self, partition: int) -> None:
         """Stop exporting a partition that another worker owns now; its share of the totals stays."""
@@ -154,6 +159,11 @@ class View:
     def miskeyed(self, records: int) -> None:
         """Count records found in another partition than their key belongs to."""
         self._add({"miskeyed": records})
+
+    def trouble(self, kind: str, topic: str, partition: int, *, moment_ms: int, lost: int = 0) -> None:
+        """Take a trouble with a source, of ``names.TROUBLES``, and how many records it has cost."""
+        self._troubles = {**self._troubles, (kind, topic, partition): moment_ms}
+        self._add({f"trouble.{kind}": 1, "lost": lost})
 
     # The judge.
 
@@ -250,6 +260,7 @@ class View:
             source_partitions=self._source_partitions,
             partitions=self._partitions,
             totals=self._totals,
+            troubles=self._troubles,
             window=self._window,
             readings=self._readings,
             units=self._units,

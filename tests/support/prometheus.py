@@ -123,6 +123,8 @@ def busy_view() -> View:
     for partition in (0, 1):
         feed(view, partition, 100)
         view.snapshot_saved(partition, moment_ms=now_ms - 3_000, size_bytes=71_303)
+        view.heard(partition, now_ms - 1_000)
+    view.trouble("records_lost", "orders", 1, moment_ms=now_ms - 2_000, lost=23)
     view.kpis(KPIS, counters_of, KINDS)
     end_ms = now_ms - now_ms % 60_000
     view.window(window(end_ms))

@@ -165,3 +165,29 @@ def test_losses_of_the_open_incidents_add_up_by_currency() -> None:
     assert value(told, "funnel_lost_orders") == 15.0
     assert value(told, "funnel_lost_money_minor", currency="EUR") == 5.0
     assert value(told, "funnel_lost_money_minor", currency="CNY") == 170_900.0
+
+
+def test_every_kind_of_trouble_counts_from_zero_and_its_moment_is_exported_once_there_is_one() -> None:
+    view = View()
+    told = scrape(view)
+    for kind in names.TROUBLES:
+        assert value(told, "funnel_source_troubles_total", kind=kind) == 0
+    assert not [name for name, _ in told if name == "funnel_source_trouble_timestamp_seconds"]
+    view.trouble("records_lost", "orders", 3, moment_ms=5_000, lost=7)
+    view.trouble("records_lost", "orders", 3, moment_ms=9_000, lost=4)
+    told = scrape(view)
+    assert value(told, "funnel_source_troubles_total", kind="records_lost") == 2
+    assert value(told, "funnel_lost_records_total") == 11
+    place = {"kind": "records_lost", "topic": "orders", "partition": "3"}
+    assert value(told, "funnel_source_trouble_timestamp_seconds", **place) == 9.0
+
+
+def test_the_last_record_of_a_partition_survives_what_else_is_told_of_it_and_goes_with_it() -> None:
+    view = View()
+    view.assigned((3,), 4)
+    view.heard(3, 7_000)
+    view.snapshot_saved(3, moment_ms=5_000, size_bytes=11)
+    view.partition(3, counts={"records": 1}, watermark_ms=1_000, lag_records={})
+    assert value(scrape(view), "funnel_last_record_timestamp_seconds", partition="3") == 7.0
+    view.assigned((), 4)
+    assert value(scrape(view), "funnel_last_record_timestamp_seconds", partition="3") is None

@@ -1,0 +1,156 @@
+"""Sources that lose records or begin anew: a worker says so, and never counts on as if nothing had been."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.errors import KafkaError
+
+from streams.errors import StateError
+from streams.kafka import log_bounds, read_topic
+from streams.live.checkpoint import Checkpoints
+from streams.live.ingest import Ingest
+from streams.live.outbox import Outbox
+from streams.live.settings import LiveSettings
+from streams.live.sources import check_sources
+from streams.live.topics import ensure_topics
+from streams.live.transport import Standing
+from streams.telemetry.view import View
+from tests.support.live import WorkerProcess, metrics, produce, settings_of, until
+from tests.support.shop_log import shop_log
+
+
+class AtEnd:
+    """A reader that has read everything."""
+
+    def standing(self, _: Any) -> Standing:
+        return Standing(1 << 40, 1 << 40, 1 << 62)
+
+    def pause_partitions(self, _: Any) -> None: ...
+
+    def resume_partitions(self, _: Any) -> None: ...
+
+
+class Parts:
+    """What a worker holds its state with, without its consumer."""
+
+    def __init__(self, settings: LiveSettings) -> None:
+        self.settings, self.view = settings, View()
+        self.outbox = Outbox(settings.client_args, lambda error: None)
+        self.ingest = Ingest(settings, self.outbox, self.view, now_ms=now_ms, monotonic=time.monotonic)
+        self.ingest.reader = AtEnd()
+        self.checkpoints = Checkpoints(settings, self.ingest, self.outbox, self.view, now_ms=now_ms)
+
+    async def recover(self) -> None:
+        recovered = await self.checkpoints.recover([0], 1, 1)
+        self.ingest.open(recovered.engines, recovered.offsets, 1)
+
+    async def count_and_save(self) -> dict[str, int]:
+        """Take all that is there, and make the state durable; returns where it would be read on."""
+        await self.outbox.start()
+        await self.recover()
+        for topic in self.settings.source_topics:
+            async for _, records in read_topic(self.settings.client_args, topic, [0]):
+                self.ingest.take(topic, 0, records)
+        assert await self.checkpoints.save()
+        await self.outbox.stop(5.0)
+        return dict(self.ingest.lanes[0].engine.resume_offsets)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def shop(broker: str, name: str) -> LiveSettings:
+    """Topics of one partition with records in them."""
+    settings = settings_of({"bootstrap": broker, "name": name, "partitions": 1})
+    asyncio.run(ensure_topics(settings))
+    write(settings, 3, 40)
+    return settings
+
+
+def write(settings: LiveSettings, seed: int, sessions: int) -> None:
+    produce(settings.bootstrap, shop_log(seed, sessions, 10, *settings.source_topics))
+
+
+async def remove_before(settings: LiveSettings, topic: str, offset: int) -> None:
+    """What retention does, at once."""
+    admin = AIOKafkaAdminClient(**settings.client_args)
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(offset)})
+    except KafkaError as error:
+        pytest.skip(f"this broker removes no records ({error!r})")
+    finally:
+        await admin.close()
+
+
+async def recreate(settings: LiveSettings, topic: str) -> None:
+    """Delete a topic and make it again, empty."""
+    admin = AIOKafkaAdminClient(**settings.client_args)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        while topic in await admin.list_topics():  # noqa: ASYNC110 - nothing tells when a broker has forgotten it
+            await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+    await ensure_topics(settings)
+
+
+async def findings(settings: LiveSettings) -> list[tuple[str, str, str]]:
+    return [(one.level, one.subject, one.problem) for one in await check_sources(settings)]
+
+
+def test_records_that_retention_removed_during_a_stop_are_told_with_their_number(shop: LiveSettings) -> None:
+    async def check() -> None:
+        clicks = shop.source_topics[0]
+        # A record that waits for its turn is read again: the state needs it a second time.
+        needed = (await Parts(shop).count_and_save())[clicks]
+        assert await findings(shop) == []
+        before = (await log_bounds(shop.client_args, [clicks], [0], {}))[clicks, 0].end
+        await asyncio.to_thread(write, shop, 4, 40)
+        end = (await log_bounds(shop.client_args, [clicks], [0], {}))[clicks, 0].end
+        await remove_before(shop, clicks, end)
+        told = f"{end - before} records were removed before they were read, the log begins at {end}"
+        assert await findings(shop) == [("warning", f"{clicks}[0]", told)]
+        after = Parts(shop)
+        await after.recover()
+        seen = after.view.snapshot()
+        assert (seen.totals["trouble.records_lost"], seen.totals["lost"]) == (1, end - needed)
+        assert list(seen.troubles) == [("records_lost", clicks, 0)]
+        assert after.ingest.lanes[0].taken[clicks] == end
+
+    asyncio.run(check())
+
+
+def test_a_topic_that_was_recreated_during_a_stop_is_refused(shop: LiveSettings) -> None:
+    async def check() -> None:
+        clicks = shop.source_topics[0]
+        await Parts(shop).count_and_save()
+        await recreate(shop, clicks)
+        [(level, subject, problem)] = await findings(shop)
+        assert (level, subject) == ("error", f"{clicks}[0]")
+        assert "recreated" in problem
+        with pytest.raises(StateError, match=r"recreated.*--rebuild"):
+            await Parts(shop).recover()
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("broker", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+def test_a_topic_that_is_recreated_under_a_running_worker_ends_it_and_the_next_one(shop: LiveSettings) -> None:
+    told = {"bootstrap": shop.bootstrap, "name": shop.app_id, "partitions": 1}
+    with WorkerProcess(**told) as worker:
+        assert until(lambda: "funnel_snapshot_bytes{" in metrics(worker)), worker.log
+        asyncio.run(recreate(shop, shop.source_topics[0]))
+        write(shop, 5, 10)
+        # It sees the new log, or first a group without the topic.
+        assert worker.wait(60) in (3, 4), worker.log
+        assert "recreated" in worker.log or "deleted" in worker.log
+    with pytest.raises(StateError, match=r"recreated.*--rebuild"):
+        asyncio.run(Parts(shop).recover())
