@@ -14,7 +14,7 @@ import pytest
 
 from dashboards.stack import missing_programs
 
-SECONDS = 90
+SECONDS = 80
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_the_outage_is_caught_and_told_as_one(outcome):
     assert found[0]["kind"] in {"drop", "stop"}
     assert any("payment" in kpi for kpi in found[0]["kpis"])
     assert found[0]["onset"] <= found[0]["detected"] <= found[0]["told"]
-    assert told["windows_closed"] > 300
+    assert told["windows_closed"] > 150
 
 
 @pytest.mark.skipif(bool(missing_programs()), reason="Prometheus or Alertmanager is not installed")
