@@ -21,6 +21,7 @@ __all__ = [
     "broker_errors",
     "create_topics",
     "describe_topics",
+    "first_offset_since",
     "log_bounds",
     "read_topic",
 ]
@@ -145,6 +146,26 @@ async def log_bounds(
                 if bound.end < expected.get(one, 0) and await _holds(consumer, TopicPartition(*one), expected[one] - 1):
                     bounds[one] = LogBounds(bound.start, expected[one])
             return bounds
+        finally:
+            await consumer.stop()
+
+
+async def first_offset_since(client_args: Mapping[str, Any], topic: str, partition: int, since_ms: int) -> int:
+    """Offset of the first kept record at or after a moment; of the first kept record where there is none such.
+
+    Raises
+    ------
+    BrokerError
+        Where the broker cannot be reached or refuses.
+    """
+    consumer = AIOKafkaConsumer(**client_args, enable_auto_commit=False)
+    one = TopicPartition(topic, partition)
+    with broker_errors(client_args):
+        try:
+            await consumer.start()
+            start: int = (await consumer.beginning_offsets([one]))[one]
+            found = (await consumer.offsets_for_times({one: since_ms}))[one]
+            return max(start, found.offset) if found is not None else start
         finally:
             await consumer.stop()
 

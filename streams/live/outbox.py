@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
+from streams.errors import BrokerError
 from streams.kafka import broker_errors
 
 __all__ = ["Outbox"]
@@ -136,6 +138,13 @@ class Outbox:
         done.set_exception(error)
         done.exception()  # seen here: nobody has to wait for every single record
         if self._failure is None:
+            if isinstance(error, KafkaError):
+                error = BrokerError(
+                    f"a record could not be written: {type(error).__name__} {error}".rstrip(),
+                    key="kafka.bootstrap",
+                    value=self._client_args.get("bootstrap_servers"),
+                    way_out="start the worker again when the broker answers; it goes on from its snapshots",
+                )
             self._failure = error
             self._short.set()
             self._on_failure(error)

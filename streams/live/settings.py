@@ -36,6 +36,8 @@ class LiveSettings:
     snapshot_bytes_per_second
         What snapshots may write on average; large states are saved less often. A broker that keeps everything in
         memory and compacts nothing needs a small number.
+    judge_history_ms
+        How far back a new judge reads: the shape of a week is learnt from two of them.
     republish_ms
         A worker that becomes the judge publishes again what it judges of this last stretch.
     rebuild
@@ -55,6 +57,7 @@ class LiveSettings:
     replication: int = 1
     review_horizon_ms: int = 7 * DAY_MS
     merge_wait_ms: int = 10_000
+    judge_history_ms: int = 15 * DAY_MS
     republish_ms: int = 900_000
     dead_letter_bytes: int = 65_536
     session_timeout_seconds: float = 10.0
