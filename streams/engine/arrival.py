@@ -6,12 +6,15 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from streams.engine.batch import Batch
 from streams.errors import InputError
 
-__all__ = ["Arrivals", "Record", "Run", "Source"]
+__all__ = ["Arrivals", "Record", "Run", "Source", "Taken"]
+
+HEAD: Final = 400
+"""Records of a source decoded at a time: what they become still fits the processor's cache until it is applied."""
 
 
 class Record(NamedTuple):
@@ -25,26 +28,25 @@ class Record(NamedTuple):
     value: bytes | None
 
 
-class Run(NamedTuple):
+class Run:
     """Neighbouring records of one source, as parallel sequences.
 
     ``arrives_ms`` is the running maximum of the append times of the source; ``append_ms`` the same, but negative
-    for a record that has none.
+    for a record that has none. ``decoded`` is what the records say, once somebody has read them all.
     """
 
-    topic: str
-    offsets: Sequence[int]
-    told_ms: Sequence[int]
-    append_ms: Sequence[int]
-    arrives_ms: Sequence[int]
-    keys: Sequence[bytes | None]
-    values: Sequence[bytes | None]
+    __slots__ = ("append_ms", "arrives_ms", "decoded", "keys", "offsets", "told_ms", "topic", "values")
+
+    def __init__(self, topic: str, *sequences: Sequence[Any]) -> None:
+        self.topic = topic
+        self.offsets, self.told_ms, self.append_ms, self.arrives_ms, self.keys, self.values = sequences
+        self.decoded: list[Any] | None = None
 
     def part(self, start: int, end: int) -> Run:
         """The records from ``start`` to before ``end``."""
-        topic, offsets, told_ms, append_ms, arrives_ms, keys, values = self
         cut = slice(start, end)
-        return Run(topic, offsets[cut], told_ms[cut], append_ms[cut], arrives_ms[cut], keys[cut], values[cut])
+        told = (self.offsets, self.told_ms, self.append_ms, self.arrives_ms, self.keys, self.values)
+        return Run(self.topic, *(sequence[cut] for sequence in told))
 
     def record(self, place: int) -> Record:
         """One record of it."""
@@ -58,6 +60,14 @@ class Run(NamedTuple):
         )
 
 
+class Taken(NamedTuple):
+    """The records of a run from ``start`` to before ``end``."""
+
+    run: Run
+    start: int
+    end: int
+
+
 class Source:
     """One source topic: what is buffered of it, and how far it was read and absorbed."""
 
@@ -69,8 +79,13 @@ class Source:
         self.next_offset: int | None = None
         self.held: dict[int, Record | None] = {}
         """Offsets below ``next_offset`` whose records have to be read again, and those that were."""
+        self.head: Run | None = None
+        """The records that come next, few enough to be decoded at once; those before ``start`` were taken."""
+        self.start = 0
         self._runs: deque[Run] = deque()
-        self._start = 0
+        """What is buffered, in the pieces in which it was pushed; ``head`` is cut from the first."""
+        self._cut = 0
+        """Where the next head begins in the first of them."""
 
     def push(self, batch: Batch) -> None:
         """Buffer what is new, keep what is waited for, skip what was absorbed."""
@@ -88,40 +103,39 @@ class Source:
                     self.held[offsets[place]] = Record(self.topic, offsets[place], told_ms, told_ms, *told)
         if start == len(offsets):
             return
-        told_ms_list = batch.append_ms[start:]
+        told_all = list(batch.append_ms[start:])
         latest_ms = self._runs[-1].arrives_ms[-1] if self._runs else self.latest_ms
-        arrives = list(accumulate(told_ms_list, max, initial=latest_ms))[1:]
-        appends = [ms if told_ms >= 0 else told_ms for ms, told_ms in zip(arrives, told_ms_list, strict=True)]
+        arrives = appends = told_all
+        if told_all[0] < latest_ms or told_all != sorted(told_all):
+            arrives = list(accumulate(told_all, max, initial=latest_ms))[1:]
+            appends = [ms if told >= 0 else told for ms, told in zip(arrives, told_all, strict=True)]
         self._runs.append(
-            Run(self.topic, offsets[start:], told_ms_list, appends, arrives, batch.keys[start:], batch.values[start:])
+            Run(self.topic, offsets[start:], told_all, appends, arrives, batch.keys[start:], batch.values[start:])
         )
+        if self.head is None:
+            self._next_head()
 
-    def arrives_ms(self) -> int | None:
-        """When the first buffered record arrived; None where nothing is buffered."""
-        return self._runs[0].arrives_ms[self._start] if self._runs else None
-
-    def take(self, limit: int, before_ms: int | None, including: bool) -> Run:
-        """At most ``limit`` buffered records that arrived before ``before_ms`` (or at it)."""
-        run, start = self._runs[0], self._start
-        end = min(len(run.offsets), start + limit)
+    def take(self, limit: int, before_ms: int | None, including: bool) -> Taken:
+        """At most ``limit`` records of the head that arrived before ``before_ms`` (or at it)."""
+        run, start = self.head, self.start
+        assert run is not None
+        size = len(run.offsets)
+        end = min(size, start + limit)
         if before_ms is not None:
             cut = bisect_right if including else bisect_left
             end = cut(run.arrives_ms, before_ms, start, end)
-        taken = run.part(start, end)
-        self.next_offset, self.latest_ms = taken.offsets[-1] + 1, taken.arrives_ms[-1]
-        if end == len(run.offsets):
-            self._runs.popleft()
-            self._start = 0
-        else:
-            self._start = end
-        return taken
+        self.next_offset, self.latest_ms = run.offsets[end - 1] + 1, run.arrives_ms[end - 1]
+        self.start = end
+        if end == size:
+            self._next_head()
+        return Taken(run, start, end)
 
     def missing(self) -> bool:
         """Whether records that the engine had in hand are still to be read again.
 
         What was to be read before a record that is here already is not in the log any more.
         """
-        if self._runs or None not in self.held.values():
+        if self.head is not None or None not in self.held.values():
             return False
         newest = max((offset for offset, record in self.held.items() if record is not None), default=-1)
         return any(record is None and offset > newest for offset, record in self.held.items())
@@ -129,6 +143,15 @@ class Source:
     def forget_missing(self) -> None:
         """Wait no more for records that are not here."""
         self.held = {offset: record for offset, record in self.held.items() if record is not None}
+
+    def _next_head(self) -> None:
+        self.head, self.start = None, 0
+        while self._runs and self._cut == len(self._runs[0].offsets):
+            self._runs.popleft()
+            self._cut = 0
+        if self._runs:
+            start, self._cut = self._cut, min(self._cut + HEAD, len(self._runs[0].offsets))
+            self.head = self._runs[0].part(start, self._cut)
 
     def _read_offset(self) -> int:
         """The first offset that is neither absorbed nor buffered."""
@@ -162,20 +185,22 @@ class Arrivals:
             )
         return source
 
-    def take(self, limit: int) -> Run | None:
+    def take(self, limit: int) -> Taken | None:
         """The next records in order of arrival, of one source and at most ``limit``; None while one is waited for."""
-        heads: list[tuple[int, Source]] = []
-        for source in self.sources.values():
-            ms = source.arrives_ms()
-            if ms is not None:
-                heads.append((ms, source))
-            elif not source.caught_up:
-                return None
-        if not heads:
+        first: Source | None = None
+        rival: Source | None = None
+        first_ms = rival_ms = 0
+        for source in self.sources.values():  # by topic: of several at one time the first one found goes first
+            run = source.head
+            if run is None:
+                if not source.caught_up:
+                    return None
+                continue
+            ms = run.arrives_ms[source.start]
+            if first is None or ms < first_ms:
+                first, first_ms, rival, rival_ms = source, ms, first, first_ms
+            elif rival is None or ms < rival_ms:
+                rival, rival_ms = source, ms
+        if first is None:
             return None
-        heads.sort(key=lambda head: (head[0], head[1].topic))
-        first = heads[0][1]
-        if len(heads) == 1:
-            return first.take(limit, None, True)
-        next_ms, rival = heads[1]  # of several at that time the one whose topic comes first
-        return first.take(limit, next_ms, first.topic < rival.topic)
+        return first.take(limit, None if rival is None else rival_ms, rival is None or first.topic < rival.topic)

@@ -7,7 +7,7 @@ from collections import Counter
 from operator import itemgetter
 from typing import Final
 
-from streams.engine.arrival import Arrivals, Record, Run
+from streams.engine.arrival import Arrivals, Record, Taken
 from streams.engine.batch import Batch, Outcome, Reject
 from streams.engine.decode import AD_REPORT, Decoded, Decoder
 from streams.engine.rows import Row
@@ -24,7 +24,7 @@ TOTALS: Final = ("records", "events", "counted", "duplicates")
 """Totals that are there before the first record; the others come with the first of their kind."""
 
 SUB_BATCH: Final = 400
-"""Records decoded, ordered and applied at a time: what they become still fits the processor's cache."""
+"""Records ordered and applied at a time."""
 
 
 class Engine:
@@ -175,19 +175,24 @@ class Engine:
 
     def _absorb_some(self) -> int:
         """Take some records into arrival order, as many as are processed at a time; returns their number."""
-        taken = 0
-        while taken < SUB_BATCH and (run := self._arrivals.take(SUB_BATCH - taken)) is not None:
-            taken += len(run.offsets)
-            self._absorb(run)
-        return taken
+        count = 0
+        while count < SUB_BATCH and (taken := self._arrivals.take(SUB_BATCH - count)) is not None:
+            count += taken.end - taken.start
+            self._absorb(taken)
+        return count
 
-    def _absorb(self, run: Run) -> None:
+    def _absorb(self, taken: Taken) -> None:
         """Give each event its key in the processing order; whatever is unusual about one is left to ``_look_at``."""
-        self._counts["records"] += len(run.offsets)
-        decoded = self._decoder.decode_all(run)
+        run, start, end = taken
+        decoded = run.decoded
+        if decoded is None:
+            decoded = run.decoded = self._decoder.decode_all(run)
+        self._counts["records"] += end - start
         slack, topic, waiting = self.spec.max_out_of_orderness_ms, run.topic, self._waiting
+        offsets, appends = run.offsets, run.append_ms
         stream_ms, usual = self.stream_ms, 0
-        for place, (event, offset, append_ms) in enumerate(zip(decoded, run.offsets, run.append_ms, strict=True)):
+        for place in range(start, end):
+            event = decoded[place]
             if event.__class__ is list or stream_ms is None or event.event_ms < stream_ms - slack:
                 self.stream_ms = stream_ms
                 self._look_at(run.record(place), event if event.__class__ is list else [Decoded(event)])
@@ -196,9 +201,9 @@ class Engine:
             event_ms: int = event.event_ms
             if event_ms > stream_ms:  # noqa: PLR1730 - once an event, and a call costs five comparisons
                 stream_ms = event_ms
-            event.order_ms, event.noted_ms, event.late = event_ms, stream_ms, False
+            event.order_ms, event.noted_ms = event_ms, stream_ms
             usual += 1
-            waiting.append((event_ms, event, topic, offset, 0, append_ms))
+            waiting.append((event_ms, event, topic, offsets[place], 0, appends[place]))
         self.stream_ms = stream_ms
         self._counts["events"] += usual
 

@@ -29,13 +29,12 @@ class Sessions:
     def __init__(
         self, spec: EngineSpec, names: CounterNames, ledger: Ledger, leaves: Leaves, attributes: tuple[str, ...]
     ) -> None:
-        self._gap, self._grace = spec.session_gap_ms, spec.grace_ms
-        self._horizons = tuple(zip(spec.cohort_horizons_ms, ledger.cohort_counters, strict=True))
-        self._ledger, self._leaves = ledger, leaves
+        self.gap, self.grace = spec.session_gap_ms, spec.grace_ms
+        self.horizons = tuple(zip(spec.cohort_horizons_ms, ledger.cohort_counters, strict=True))
+        self.ledger, self.leaves = ledger, leaves
         self.funnel = Funnel(names, spec.page_view_events)
-        self._steps = self.funnel.steps
-        self._told = _teller(attributes)
-        self._wheel = Wheel(spec.window_ms, spec.grace_ms)
+        self.told = _teller(attributes)
+        self.wheel = Wheel(spec.window_ms, spec.grace_ms)
         self.open: dict[str, Session] = {}
         self._cohort_codes: dict[tuple[int, int], int] = {}
         self._ended, self._bounces = names.id("sessions_ended"), names.id("bounces")
@@ -45,7 +44,7 @@ class Sessions:
         """Count an event; returns the open session of its key, the one it joined, and the leaf of its counters."""
         kind, event_ms = event.kind, event.event_ms
         session = self.open.get(event.key)
-        if session is not None and (session.due_ms < event.order_ms or event_ms > session.last_ms + self._gap):
+        if session is not None and (session.due_ms < event.order_ms or event_ms > session.last_ms + self.gap):
             self._end(event.key, session, event.order_ms)
             session = None
         standing, joined = JOINS, session
@@ -56,92 +55,55 @@ class Sessions:
         elif session is not None:
             if IS_SHOPPER[kind] and event_ms > session.last_ms:
                 session.last_ms = event_ms
-                end = event_ms + self._gap
-                due = end if end >= event.order_ms else event.order_ms + self._grace
+                end = event_ms + self.gap
+                due = end if end >= event.order_ms else event.order_ms + self.grace
                 if due < session.due_ms:  # it had to wait, and has not to any more
-                    self._wheel.put(event.key, due)
+                    self.wheel.put(event.key, due)
                 session.due_ms = due
             leaf = session.leaf
-            if not self._leaves.full[leaf]:
-                leaf = session.leaf = self._leaves.adopt(leaf, self._told(event))
+            if not self.leaves.full[leaf]:
+                leaf = session.leaf = self.leaves.adopt(leaf, self.told(event))
                 session.seen_ms = None
         else:
-            leaf = self._leaves.adopt(0, self._told(event))
+            leaf = self.leaves.adopt(0, self.told(event))
             standing = ALONE
             if IS_OPENER[kind]:
                 standing, joined = OPENS, self._begin(event, leaf)
         self._count(event, joined, standing, leaf, tally)
         return joined if standing == OPENS else session, joined, leaf
 
-    def browse(self, event: Any, session: Session, tally: Tally) -> bool:
-        """Count an event that simply goes on with its open session: ``apply`` in fewer steps.
-
-        False, and nothing counted, where there is anything to end, to wait for or to learn.
-        """
-        event_ms, order_ms, gap = event.event_ms, event.order_ms, self._gap
-        due = event_ms + gap
-        last_ms = session.last_ms
-        if (
-            session.due_ms < order_ms
-            or due < order_ms
-            or event_ms > last_ms + gap
-            or not self._leaves.full[session.leaf]
-        ):
-            return False
-        if event_ms > last_ms:
-            session.last_ms = event_ms
-            if due < session.due_ms:  # it had to wait, and has not to any more
-                self._wheel.put(event.key, due)
-            session.due_ms = due
-        known = session.mask
-        step = self._steps.get(JOINS << 14 | known << 4 | event.kind) or self.funnel.step(known, event.kind, JOINS)
-        mask, code, reach, pages, products, others = step
-        if code >= 0:
-            tally.codes.append(session.leaf << CODE_BITS | code)
-        if pages:
-            session.page_views += 1
-        if products:
-            session.product_views += 1
-        if others:
-            session.others += 1
-        if reach:
-            session.mask = mask
-            if reach << 1 & ~session.cohorts or len(self._horizons) > 1:
-                self._reach(event, session, reach << 1)
-        return True
-
     def fire(self, closing_ms: int) -> None:
         """End every session whose end is due before a closing."""
-        for key in self._wheel.take(closing_ms):
+        for key in self.wheel.take(closing_ms):
             session = self.open.get(key)
             if session is None:
                 continue
             if session.due_ms < closing_ms:
                 self._end(key, session, session.due_ms)
             else:
-                self._wheel.put(key, session.due_ms)
+                self.wheel.put(key, session.due_ms)
 
     def next_ms(self) -> int | None:
         """The closing that has to fire next."""
-        return self._wheel.next_ms()
+        return self.wheel.next_ms()
 
     def load(self, sessions: dict[str, Session]) -> None:
         """Take over the sessions of a snapshot."""
         self.open = sessions
         for key, session in sessions.items():
-            self._wheel.put(key, session.due_ms)
+            self.wheel.put(key, session.due_ms)
 
     def _read(self, event: Any, session: Session | None) -> int:
         """The open session's values, else the event's own: for late and back-office events, which leave none behind."""
         leaf = session.leaf if session is not None else 0
-        return leaf if self._leaves.full[leaf] else self._leaves.adopt(leaf, self._told(event))
+        return leaf if self.leaves.full[leaf] else self.leaves.adopt(leaf, self.told(event))
 
     def _begin(self, event: Any, leaf: int) -> Session:
-        end = event.event_ms + self._gap
-        due = end if end >= event.order_ms else event.order_ms + self._grace
+        end = event.event_ms + self.gap
+        due = end if end >= event.order_ms else event.order_ms + self.grace
         session = Session(event.event_ms, event.event_ms, due, leaf, leaf)
         self.open[event.key] = session
-        self._wheel.put(event.key, due)
+        self.wheel.put(event.key, due)
         return session
 
     def _count(self, event: Any, joined: Session | None, standing: int, leaf: int, tally: Tally) -> None:
@@ -155,26 +117,31 @@ class Sessions:
         joined.product_views += step.products
         joined.others += step.others
         if step.reach or standing == OPENS:
-            self._reach(event, joined, step.reach << 1 | (standing == OPENS))
+            self.reach(event, joined, step.reach << 1 | (standing == OPENS))
 
-    def _reach(self, event: Any, session: Session, reached: int) -> None:
+    def reach(self, event: Any, session: Session, reached: int) -> None:
         """Count what the session has newly reached within each horizon, in its cohort."""
         after = event.event_ms - session.opened_ms
-        for place, (horizon, counters) in enumerate(self._horizons):
+        for place, (horizon, _) in enumerate(self.horizons):
             shift = place * COHORT_BITS
             fresh = reached & ~(session.cohorts >> shift)
             if fresh and after <= horizon:
                 session.cohorts |= fresh << shift
-                code = self._cohort_codes.get((place, fresh))
-                if code is None:
-                    told = tuple(counter for bit, counter in enumerate(counters) if fresh >> bit & 1)
-                    code = self._cohort_codes[place, fresh] = self.funnel.code(told)
-                tally = self._ledger.cohort(session.opened_ms, horizon, event.order_ms)
+                code = self.cohort_code(place, fresh)
+                tally = self.ledger.cohort(session.opened_ms, horizon, event.order_ms)
                 tally.codes.append(session.opening_leaf << CODE_BITS | code)
+
+    def cohort_code(self, place: int, reached: int) -> int:
+        """The code for what is newly reached (bits, the opening first) within the horizon at that place."""
+        code = self._cohort_codes.get((place, reached))
+        if code is None:
+            told = tuple(counter for bit, counter in enumerate(self.horizons[place][1]) if reached >> bit & 1)
+            code = self._cohort_codes[place, reached] = self.funnel.code(told)
+        return code
 
     def _end(self, key: str, session: Session, position_ms: int) -> None:
         del self.open[key]
-        sums = self._ledger.tally(session.last_ms + self._gap, position_ms).sessions
+        sums = self.ledger.tally(session.last_ms + self.gap, position_ms).sessions
         leaf = session.leaf << COUNTER_BITS
         sums[leaf | self._ended] = sums.get(leaf | self._ended, 0) + 1
         if session.page_views <= 1 and session.product_views <= 1 and not session.others:

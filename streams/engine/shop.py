@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from streams.engine.browsing import Browsing
 from streams.engine.carts import Carts, quantity
 from streams.engine.counters import COUNTER_BITS, CounterNames
 from streams.engine.decode import Decoder
@@ -15,13 +16,11 @@ from streams.engine.segments import Leaves, Values
 from streams.engine.sessions import IS_BACK_OFFICE, IS_SHOPPER, Sessions
 from streams.engine.spec import EngineSpec
 from streams.engine.windows import Ledger
-from streams.events import BROWSING, EVENT_TYPES, KIND_OF_TYPE, ORDER_EVENTS
+from streams.events import EVENT_TYPES, KIND_OF_TYPE, ORDER_EVENTS
 
 __all__ = ["Shop"]
 
 ADD: Final = KIND_OF_TYPE["add_to_cart"]
-PRODUCT_VIEW: Final = KIND_OF_TYPE["product_view"]
-IS_BROWSING: Final = tuple(name in BROWSING for name in EVENT_TYPES)
 IS_ORDER: Final = tuple(name in ORDER_EVENTS for name in EVENT_TYPES)
 HAS_PRODUCTS: Final = tuple(name in ("product_view", "add_to_cart") for name in EVENT_TYPES)
 CROWDED: Final = 50_000
@@ -47,10 +46,10 @@ class Shop:
         self.sessions = Sessions(spec, self.names, self.ledger, self.leaves, attributes[: len(session)])
         rollup.codes = self.sessions.funnel.codes
         self.carts = Carts(spec, self.names, self.ledger, self.leaves)
+        self.browsing = Browsing(self.sessions, self.carts, self.products, spec.window_ms, decoder.seed)
         self.payments = Payments(spec, self.names, self.order_leaves, attributes[len(session) :])
         self.duplicates = Duplicates(spec.max_lateness_ms + spec.max_out_of_orderness_ms)
         self._cart_items = self.names.id("cart_items")
-        self._window_ms = spec.window_ms
         self.crowded = CROWDED
         """So many leaves are worth a look for those that nothing refers to any more."""
 
@@ -59,33 +58,7 @@ class Shop:
         fresh, copies = self.duplicates.sift(events)
         for event in copies:
             self.ledger.tally(event.noted_ms, event.order_ms).note("duplicates")
-        ledger, apply = self.ledger, self.apply
-        sessions, carts, browse = self.sessions.open, self.carts.open, self.sessions.browse
-        window_ms, start_ms, tally = self._window_ms, 0, None
-        for event in fresh:
-            key, kind, event_ms = event.key, event.kind, event.event_ms
-            session = sessions.get(key)
-            if session is None or event.late or not IS_BROWSING[kind]:
-                apply(event)
-                continue
-            if tally is None or not start_ms <= event_ms < start_ms + window_ms:
-                start_ms = event_ms - event_ms % window_ms
-                tally = ledger.tally(event_ms, event.order_ms)
-            leaf, seen = session.leaf, session.seen_ms == start_ms
-            # What was seen in this window has taught the cart already, where there is one.
-            if (not seen and (cart := carts.get(key)) is not None and cart.leaf != leaf) or not browse(
-                event, session, tally
-            ):
-                apply(event)
-                continue
-            if kind == PRODUCT_VIEW and self.products.axes:
-                self.products.count(event, self.leaves.codes[leaf], tally)
-            visitor = self._visitor(event, session)
-            if session.visitor != visitor:
-                tally.seen.add((leaf, visitor))
-            elif not seen:
-                session.seen_ms = start_ms
-                tally.seen.add((leaf, visitor))
+        self.browsing.count_all(fresh, self.apply)
         return len(fresh)
 
     def apply(self, event: Any) -> None:
