@@ -8,7 +8,8 @@ import time
 
 __all__ = ["OncePerMinute", "get_logger", "set_up_logs"]
 
-LIBRARIES = ("aiokafka", "faust", "mode", "kafka", "asyncio")
+LIBRARIES = ("aiokafka", "faust", "mode", "kafka", "asyncio", "streams")
+"""The last are services of Faust that live in this package: its own lines bear the name ``funnelwatch``."""
 MINUTE = 60.0
 
 

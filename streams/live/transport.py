@@ -173,7 +173,8 @@ class PromptConductor(Conductor):  # type: ignore[misc]
 
 def install(app: faust.App, hooks: Hooks) -> None:
     """Give an app this transport; before its first agent."""
-    consumer = type("HookedConsumer", (BatchConsumer,), {"hooks": hooks})
+    # Services log under the name of their module, which would be that of the standard library here.
+    consumer = type("HookedConsumer", (BatchConsumer,), {"hooks": hooks, "__module__": __name__})
     transport = type("BatchTransport", (driver.Transport,), {"Consumer": consumer, "Conductor": PromptConductor})
     app.transport = transport(app.conf.broker_consumer, app)
 
