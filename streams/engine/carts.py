@@ -43,8 +43,9 @@ class Carts:
         """Let a shopper or outcome event touch the cart of its key; ``paid`` tells that it is a paid moment."""
         key, kind = event.key, event.kind
         cart = self.open.get(key)
-        if cart is not None and min(cart.idle_due_ms, cart.abandon_due_ms) < event.order_ms:
-            self._settle(key, cart, event.order_ms)
+        order_ms = event.order_ms
+        if cart is not None and (cart.idle_due_ms < order_ms or cart.abandon_due_ms < order_ms):
+            self._settle(key, cart, order_ms)
             cart = self.open.get(key)
         if cart is None:
             if kind != ADD:
@@ -168,7 +169,10 @@ class Carts:
 
 def quantity(event: Any) -> int:
     """The items of an event; none named is one."""
-    return sum(item.quantity or 1 for item in event.items) if event.items else 1
+    items = event.items
+    if not items:
+        return 1
+    return items[0].quantity or 1 if len(items) == 1 else sum(item.quantity or 1 for item in items)
 
 
 def _due(cart: Cart) -> int:

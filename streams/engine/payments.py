@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from streams.engine.counters import COUNTER_BITS, CounterNames, Tally
-from streams.engine.segments import Leaves
+from streams.engine.segments import Leaves, teller
 from streams.engine.spec import EngineSpec
 from streams.engine.state import Order, Payment
 from streams.engine.wheel import Wheel
@@ -17,16 +17,18 @@ IS_PAID: Final = tuple(name in PAID for name in EVENT_TYPES)
 IS_BACK_OFFICE: Final = tuple(name in BACK_OFFICE for name in EVENT_TYPES)
 IS_PAYMENT: Final = tuple(name.startswith("payment_") for name in EVENT_TYPES)
 STEPS: Final = ("placed", "attempted", "paid", "cancelled", "refunded", "orphan")
-STEP_OF_TYPE: Final = {
-    "order_placed": "placed",
-    "payment_attempted": "attempted",
-    "payment_failed": "attempted",
-    "payment_succeeded": "attempted",
-    "order_paid": "paid",
-    "order_cancelled": "cancelled",
-    "order_refunded": "refunded",
+STEPS_OF_TYPE: Final = {
+    "order_placed": ("placed",),
+    "payment_attempted": ("attempted",),
+    "payment_failed": ("attempted",),
+    "payment_succeeded": ("attempted", "paid"),
+    "order_paid": ("paid",),
+    "order_cancelled": ("cancelled",),
+    "order_refunded": ("refunded",),
 }
 BIT: Final = {name: 1 << place for place, name in enumerate((*STEPS, "valued"))}
+STEP_BITS: Final = tuple(sum(BIT[step] for step in STEPS_OF_TYPE.get(name, ())) for name in EVENT_TYPES)
+ORPHAN: Final = BIT["orphan"]
 PAYMENT_BIT: Final = {"payments_succeeded": 1, "payments_declined_soft": 2, "payments_declined_hard": 4}
 PAYMENT_PAID: Final = 8
 
@@ -37,8 +39,11 @@ class Payments:
     def __init__(self, spec: EngineSpec, names: CounterNames, leaves: Leaves, attributes: tuple[str, ...]) -> None:
         self._memory = spec.order_memory_ms
         self._kept_for = spec.order_memory_ms + spec.max_lateness_ms
-        self._names, self._leaves, self._attributes = names, leaves, attributes
-        self._values = leaves.dimensions[len(leaves.dimensions) - len(attributes) :]
+        self._names, self._leaves = names, leaves
+        self._told = teller(attributes)
+        steps = [(names.id(f"orders_{step}"), BIT[step]) for step in STEPS]
+        self._counters = [tuple(counter for counter, bit in steps if bits & bit) for bits in range(1 << len(STEPS))]
+        """The counters of a set of steps."""
         self._wheel = Wheel(spec.window_ms, spec.grace_ms)
         self._payment_wheel = Wheel(spec.window_ms, spec.grace_ms)
         self.orders: dict[str, Order] = {}
@@ -46,28 +51,27 @@ class Payments:
 
     def apply(self, event: Any, session_codes: tuple[int, ...], orphan: bool, tally: Tally) -> bool:
         """Count an order or payment event; returns whether it is a paid moment."""
-        event_type: str = event.event_type
-        own = tuple(
-            values.code(getattr(event, name)) for values, name in zip(self._values, self._attributes, strict=True)
-        )
-        leaf = self._leaves.leaf(session_codes + own)
+        kind = event.kind
+        leaf = self._leaves.join(session_codes, self._told(event))
         order = self._order(event.order_id, event.event_ms)
         payment = self._payment(event.payment_id, event.event_ms)
         if order is not None:
             leaf = order.leaf = self._leaves.fill(leaf, order.leaf)
-        paid = IS_PAID[event.kind]
+        paid = IS_PAID[kind]
         order_paid = order is not None and bool(order.mask & BIT["paid"])
         payment_paid = payment is not None and bool(payment.mask & PAYMENT_PAID)
-        counters = self._steps(event, order, orphan)
-        if IS_PAYMENT[event.kind]:
+        counters = self._steps(kind, order, orphan)
+        if IS_PAYMENT[kind]:
             counters += self._outcome(event, payment)
         elif order is None:
             order = Order(event.event_ms)
         if paid and payment is not None:
             payment.mask |= PAYMENT_PAID
-        for name in counters:
-            self._add(tally, leaf, name, 1)
-        self._money(event_type, event, order, leaf, tally)
+        sums, leaf_entry = tally.orders, leaf << COUNTER_BITS
+        for counter in counters:
+            sums[leaf_entry | counter] = sums.get(leaf_entry | counter, 0) + 1
+        if event.amount is not None:
+            self._money(event, order, leaf, tally)
         return paid and not order_paid and not payment_paid
 
     def forget(self, closing_ms: int) -> None:
@@ -116,40 +120,34 @@ class Payments:
         payment.last_ms = max(payment.last_ms, event_ms)
         return payment
 
-    def _steps(self, event: Any, order: Order | None, orphan: bool) -> list[str]:
+    def _steps(self, kind: int, order: Order | None, orphan: bool) -> tuple[int, ...]:
         """Steps of the order that this event is the first to take; an order without id takes each anew."""
-        if order is None and IS_PAYMENT[event.kind]:
-            return []
-        steps = [STEP_OF_TYPE[event.event_type]]
-        if event.event_type == "payment_succeeded":
-            steps.append("paid")
+        if order is None and IS_PAYMENT[kind]:
+            return ()
         done = order.mask if order is not None else 0
-        fresh = [step for step in steps if not done & BIT[step]]
-        bits = sum(BIT[step] for step in fresh)
-        if not IS_BACK_OFFICE[event.kind] and not done & BIT["orphan"]:
-            bits |= BIT["orphan"]
+        bits = fresh = STEP_BITS[kind] & ~done
+        if not IS_BACK_OFFICE[kind] and not done & ORPHAN:
+            bits |= ORPHAN
             if orphan:
-                fresh.append("orphan")
+                fresh |= ORPHAN
         if order is not None:
             order.mask |= bits
-        return [f"orders_{step}" for step in fresh]
+        return self._counters[fresh]
 
-    def _outcome(self, event: Any, payment: Payment | None) -> list[str]:
+    def _outcome(self, event: Any, payment: Payment | None) -> tuple[int, ...]:
         if event.event_type == "payment_attempted":
-            return ["payment_attempts"]
+            return (self._names.id("payment_attempts"),)
         name = "payments_succeeded"
         if event.event_type == "payment_failed":
             name = "payments_declined_soft" if event.decline == "soft" else "payments_declined_hard"
         if payment is not None:
             if payment.mask & PAYMENT_BIT[name]:
-                return []
+                return ()
             payment.mask |= PAYMENT_BIT[name]
-        return [name]
+        return (self._names.id(name),)
 
-    def _money(self, event_type: str, event: Any, order: Order | None, leaf: int, tally: Tally) -> None:
-        if event.amount is None:
-            return
-        if event_type == "order_refunded":
+    def _money(self, event: Any, order: Order | None, leaf: int, tally: Tally) -> None:
+        if event.event_type == "order_refunded":
             self._add(tally, leaf, f"refund_minor.{event.currency}", event.amount)
         elif IS_PAID[event.kind] and order is not None and not order.mask & BIT["valued"]:
             order.mask |= BIT["valued"]

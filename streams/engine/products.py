@@ -13,7 +13,7 @@ from streams.events import KIND_OF_TYPE, Event
 __all__ = ["Products"]
 
 PRODUCT_VIEW: Final = KIND_OF_TYPE["product_view"]
-VIEWED: Final = 10_000
+REMEMBERED: Final = 10_000
 
 
 class Axis(NamedTuple):
@@ -44,7 +44,9 @@ class Products:
         self._items = names.id("cart_items")
         self._told: Callable[[Any], tuple[int, ...]] = self._one if len(product) == 1 else self._many
         self._simple = len(self.axes) == 1
-        self._viewed: dict[str | None, int] = {}
+        self._attribute = attributes[0] if attributes else ""
+        self._entries: dict[str | None, tuple[int, int, int]] = {}
+        """Entries of a view, an add and its items by value, where there is but one axis; in memory only."""
 
     def segment(self, axis: int, leaf: int) -> Segment:
         """The segment of a leaf of an axis."""
@@ -53,12 +55,14 @@ class Products:
     def count(self, event: Event, session_codes: tuple[int, ...], tally: Tally) -> None:
         """Count a product view or an add to cart: once in each distinct segment, items under their own."""
         views, sums, items = event.kind == PRODUCT_VIEW, tally.products, event.items
-        if self._simple and views and items is not None and len(items) == 1:
-            value = getattr(items[0], self._attributes[0])
-            entry = self._viewed.get(value)
-            if entry is None:
-                entry = self._view(value)
-            sums[entry] = sums.get(entry, 0) + 1
+        if self._simple and items is not None and len(items) == 1:
+            value = getattr(items[0], self._attribute)
+            entries = self._entries.get(value) or self._entries_of(value)
+            if views:
+                sums[entries[0]] = sums.get(entries[0], 0) + 1
+                return
+            sums[entries[1]] = sums.get(entries[1], 0) + 1
+            sums[entries[2]] = sums.get(entries[2], 0) + (items[0].quantity or 1)
             return
         lines = [(self._told(item), item.quantity or 1) for item in items or ()]
         if not lines:
@@ -77,13 +81,14 @@ class Products:
                     entry = product_entry(place, leaf, self._items)
                     sums[entry] = sums.get(entry, 0) + quantity
 
-    def _view(self, value: str | None) -> int:
-        """The entry of a view of one item with this value, where there is one product dimension and no pair with it."""
+    def _entries_of(self, value: str | None) -> tuple[int, int, int]:
+        """The entries of one item with this value, where there is one product dimension and no pair with it."""
         leaf = self.axes[0].leaves.leaf((self._values[0].code(value),))
-        if len(self._viewed) >= VIEWED:
-            self._viewed.clear()
-        entry = self._viewed[value] = product_entry(0, leaf, self._views)
-        return entry
+        if len(self._entries) >= REMEMBERED:
+            self._entries.clear()
+        view, add, item = (product_entry(0, leaf, counter) for counter in (self._views, self._adds, self._items))
+        entries = self._entries[value] = (view, add, item)
+        return entries
 
     def _one(self, item: Any) -> tuple[int, ...]:
         return (self._values[0].code(getattr(item, self._attributes[0])),)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
+from operator import attrgetter
 from typing import Any, Final
 
 from streams.engine.rows import WHOLE, Segment
 
-__all__ = ["OTHER", "UNKNOWN", "Leaves", "Values"]
+__all__ = ["OTHER", "UNKNOWN", "Leaves", "Values", "teller"]
 
 UNKNOWN: Final = "unknown"
 OTHER: Final = "other"
@@ -74,6 +76,7 @@ class Leaves:
         self._filled: dict[tuple[int, int], int] = {}
         self._adopted: dict[tuple[int, tuple[Any, ...]], int] = {}
         """Leaves of values met lately, so that few are put together twice; in memory only."""
+        self._joined: dict[tuple[tuple[int, ...], tuple[Any, ...]], int] = {}
         self._segments: dict[int, tuple[Segment, ...]] = {}
         self.leaf((MISSING,) * len(dimensions))
 
@@ -110,6 +113,16 @@ class Leaves:
         adopted = self._adopted[leaf, told] = self.leaf(tuple(codes))
         return adopted
 
+    def join(self, codes: tuple[int, ...], told: tuple[Any, ...]) -> int:
+        """The leaf of the codes of the first dimensions and of an event's values of the others."""
+        known = self._joined.get((codes, told))
+        if known is None:
+            values = zip(self.dimensions[len(codes) :], told, strict=True)
+            if len(self._joined) >= ADOPTED:
+                self._joined.clear()
+            known = self._joined[codes, told] = self.leaf(codes + tuple(one.code(value) for one, value in values))
+        return known
+
     def segments(self, leaf: int) -> tuple[Segment, ...]:
         """The whole, each single value, and the configured pairs of a leaf."""
         told = self._segments.get(leaf)
@@ -125,7 +138,7 @@ class Leaves:
         kept = [0, *sorted(used - {0})]
         old_codes = self.codes
         self.codes, self.full = [], []
-        self._ids, self._filled, self._adopted, self._segments = {}, {}, {}, {}
+        self._ids, self._filled, self._adopted, self._joined, self._segments = {}, {}, {}, {}, {}
         return {old: self.leaf(old_codes[old]) for old in kept}
 
     def state(self) -> list[tuple[int, ...]]:
@@ -136,3 +149,10 @@ class Leaves:
         """Know the leaves of ``state`` again, under the same numbers."""
         for codes in state:
             self.leaf(tuple(codes))
+
+
+def teller(attributes: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """The values of these attributes of an event, always as a tuple."""
+    if len(attributes) > 1:
+        return attrgetter(*attributes)
+    return lambda event: tuple(getattr(event, name) for name in attributes)

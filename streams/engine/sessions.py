@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import attrgetter
 from typing import Any, Final
 
 from streams.engine.counters import CODE_BITS, COUNTER_BITS, CounterNames, Tally
 from streams.engine.funnel import ALONE, JOINS, OPENS, Funnel
-from streams.engine.segments import Leaves
+from streams.engine.segments import Leaves, teller
 from streams.engine.spec import EngineSpec
 from streams.engine.state import Session
 from streams.engine.wheel import Wheel
@@ -33,7 +31,7 @@ class Sessions:
         self.horizons = tuple(zip(spec.cohort_horizons_ms, ledger.cohort_counters, strict=True))
         self.ledger, self.leaves = ledger, leaves
         self.funnel = Funnel(names, spec.page_view_events)
-        self.told = _teller(attributes)
+        self.told = teller(attributes)
         self.wheel = Wheel(spec.window_ms, spec.grace_ms)
         self.open: dict[str, Session] = {}
         self._cohort_codes: dict[tuple[int, int], int] = {}
@@ -108,16 +106,19 @@ class Sessions:
 
     def _count(self, event: Any, joined: Session | None, standing: int, leaf: int, tally: Tally) -> None:
         step = self.funnel.step(joined.mask if joined is not None else 0, event.kind, standing)
-        if step.code >= 0:
-            tally.codes.append(leaf << CODE_BITS | step.code)
+        mask, code, reach, pages, products, others = step
+        if code >= 0:
+            tally.codes.append(leaf << CODE_BITS | code)
         if joined is None:
             return
-        joined.mask = step.mask
-        joined.page_views += step.pages
-        joined.product_views += step.products
-        joined.others += step.others
-        if step.reach or standing == OPENS:
-            self.reach(event, joined, step.reach << 1 | (standing == OPENS))
+        joined.mask = mask
+        if others:
+            joined.others += others
+        else:
+            joined.page_views += pages
+            joined.product_views += products
+        if reach or standing == OPENS:
+            self.reach(event, joined, reach << 1 | (standing == OPENS))
 
     def reach(self, event: Any, session: Session, reached: int) -> None:
         """Count what the session has newly reached within each horizon, in its cohort."""
@@ -151,10 +152,3 @@ class Sessions:
         dwell = session.last_ms - session.opened_ms
         if dwell:
             sums[leaf | self._ended_dwell] = sums.get(leaf | self._ended_dwell, 0) + dwell
-
-
-def _teller(attributes: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    """The values of these attributes, always as a tuple."""
-    if len(attributes) > 1:
-        return attrgetter(*attributes)
-    return lambda event: tuple(getattr(event, name) for name in attributes)
