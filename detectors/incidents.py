@@ -43,6 +43,8 @@ class Alert:
     orders_lost: tuple[float, float, float] | None = None
     """Best guess, low and high."""
     attribution: tuple[tuple[SegmentKey, float], ...] = ()
+    delay_ms: int = 0
+    """The KPI's delay: what it tells at a window's end happened this much earlier."""
 
 
 @dataclass(slots=True)
@@ -52,6 +54,13 @@ class _Story:
     detected_ms: int
     members: dict[tuple[str, SegmentKey], Alert] = field(default_factory=dict)
     ended_ms: int | None = None
+    last_ms: int = 0
+    """When the latest of its ended alerts ended in truth, the KPI's delay subtracted."""
+
+    def leave(self, alert: Alert, end_ms: int) -> None:
+        """Take note that a member does not stand any more."""
+        self.members[alert.kpi, alert.segment] = replace(alert, active=False)
+        self.last_ms = max(self.last_ms, self.detected_ms, end_ms - alert.delay_ms)
 
     def headline(self) -> Alert:
         """The alert that tells the cause: worst kind, whole before segment, cause before effect, most evidence."""
@@ -104,20 +113,22 @@ class IncidentBook:
                 story = _Story(_identity(alert), alert.onset_ms, end_ms)
                 self._stories.append(story)
                 changed[story.id] = "open"
-            story.members[alert.kpi, alert.segment] = alert
-            story.ended_ms = None if alert.active else story.ended_ms
+            if alert.active:
+                story.members[alert.kpi, alert.segment] = alert
+                story.ended_ms = None
+            else:
+                story.leave(alert, end_ms)
             changed.setdefault(story.id, "ongoing")
         standing = {(one.kpi, one.segment) for one in alerts if one.active}
         told = []
         for story in self._stories:
-            gone = [key for key, one in story.members.items() if one.active and key not in standing]
-            if gone:
-                story.members.update({key: replace(story.members[key], active=False) for key in gone})
+            for gone in [one for key, one in story.members.items() if one.active and key not in standing]:
+                story.leave(gone, end_ms)
                 changed.setdefault(story.id, "ongoing")
             if story.id not in changed:
                 continue
             if story.ended_ms is None and not any(one.active for one in story.members.values()):
-                story.ended_ms = end_ms
+                story.ended_ms = story.last_ms
                 changed[story.id] = "recovered"
             elif story.ended_ms is not None:
                 continue

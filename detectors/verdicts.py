@@ -88,6 +88,7 @@ def alerts_of(
                 segment=series.segment,
                 kind=kind,
                 onset_ms=(standing.since_ms or 0) - series.delay_ms,
+                delay_ms=series.delay_ms,
                 active=standing.active,
                 score=loss.score,
                 expected=loss.expected / base * scale if base else None,

@@ -64,6 +64,17 @@ def test_a_delayed_kpi_joins_the_incident_in_which_its_onset_lies():
     assert told[0].kpis == ("cart_abandonment_ratio", "payment_success_ratio")
 
 
+def test_an_incident_ended_when_its_delayed_kpi_says_and_not_when_it_said_so():
+    stories = book()
+    abandoned = Alert(
+        "cart_abandonment_ratio", (), "rise", 11 * MINUTE, True, 1.5, 0.6, 0.8, rank=14, delay_ms=30 * MINUTE
+    )
+    stories.update(12 * MINUTE, [PAYMENT])
+    stories.update(26 * MINUTE, [replace(PAYMENT, active=False), abandoned])
+    told = stories.update(57 * MINUTE, [replace(abandoned, active=False)])
+    assert [(one.state, one.ended_ms) for one in told] == [("recovered", 27 * MINUTE)]
+
+
 def test_segments_are_named_and_the_whole_comes_first():
     inside = replace(PAYMENT, segment=(("payment_provider", "psp-1"),), score=9.0)
     assert book().update(12 * MINUTE, [inside])[0].summary.startswith("payment success in payment_provider=psp-1 ")
