@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
 from streams.errors import BrokerError
 from streams.refusal import why_refused
@@ -24,6 +29,7 @@ __all__ = [
     "first_offset_since",
     "log_bounds",
     "read_topic",
+    "refuse_closed_group",
 ]
 
 TOPIC_ALREADY_EXISTS = 36
@@ -110,12 +116,39 @@ async def create_topics(client_args: Mapping[str, Any], plans: Sequence[TopicPla
             answer = await admin.create_topics(new)
     for topic, code, *reason in answer.topic_errors:
         if code not in (0, TOPIC_ALREADY_EXISTS):
+            denied = code == TopicAuthorizationFailedError.errno
             raise BrokerError(
                 f"the broker does not create the topic (error {code}: {reason[0] if reason else 'no reason given'})",
                 key="topic",
                 value=topic,
-                way_out="create it by hand, or correct topics.partitions and topics.replication_factor",
+                way_out="give this user the rights of docs/security.md, or create it by hand"
+                if denied
+                else "create it by hand, or correct topics.partitions and topics.replication_factor",
             )
+
+
+async def refuse_closed_group(client_args: Mapping[str, Any], group: str) -> None:
+    """Ask for a consumer group before a consumer does, which would wait for ever where it may not join.
+
+    Raises
+    ------
+    BrokerError
+        Where the broker cannot be reached, or this user has no right to the group.
+    """
+    with broker_errors(client_args):
+        async with _admin(client_args) as admin:
+            try:
+                await admin.find_coordinator(group)
+            except GroupAuthorizationFailedError as error:
+                raise BrokerError(
+                    "this user may not read in the consumer group",
+                    key="shop.name",
+                    value=group,
+                    way_out="give it the rights of docs/security.md",
+                ) from error
+            except KafkaError:
+                # A broker that was just started has no coordinator yet: the consumer asks again.
+                return
 
 
 async def log_bounds(

@@ -8,7 +8,7 @@ from typing import Any
 
 from streams.engine.batch import Outcome
 from streams.errors import BrokerError, StateError
-from streams.kafka import describe_topics, log_bounds
+from streams.kafka import describe_topics, log_bounds, refuse_closed_group
 from streams.live.logs import get_logger
 from streams.live.settings import LiveSettings
 from streams.live.snapshots import load_snapshots
@@ -184,8 +184,12 @@ async def check_sources(settings: LiveSettings) -> list[Finding]:
     Raises
     ------
     BrokerError
-        Where the broker cannot be reached or refuses.
+        Where the broker refuses what is asked of the topics.
     """
+    try:
+        await refuse_closed_group(settings.client_args, settings.app_id)
+    except BrokerError as error:
+        return [Finding("error", settings.app_id, error.problem, error.way_out)]
     names = (*settings.source_topics, settings.snapshots_topic)
     there = await describe_topics(settings.client_args, names)
     counts = {info.partitions for info in there.values()}

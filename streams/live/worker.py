@@ -21,7 +21,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.errors import BrokerError, FunnelwatchError
-from streams.kafka import first_offset_since
+from streams.kafka import first_offset_since, refuse_closed_group
 from streams.live.app import build_app
 from streams.live.checkpoint import Checkpoints
 from streams.live.ingest import Ingest
@@ -113,6 +113,7 @@ class Worker:
         dog.start()
         try:
             self._partitions = await ensure_topics(self.settings)
+            await refuse_closed_group(self.settings.client_args, self.settings.app_id)
             await self.outbox.start()
             return await self._run_app()
         finally:

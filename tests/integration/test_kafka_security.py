@@ -24,7 +24,7 @@ from streams.replay.command import ReplayRequest, run_replay
 from streams.simulate.command import SimulateRequest, run_simulation
 from tests.support.brokers import missing
 from tests.support.kafka.native import why_unavailable
-from tests.support.kafka.secure import USER, SecureKafka
+from tests.support.kafka.secure import GROUP, RIGHTS, TOPIC, USER, SecureKafka
 from tests.support.live import WorkerProcess, metrics, replayed, settings_of, until_rows
 
 pytestmark = pytest.mark.kafka
@@ -87,6 +87,14 @@ def password(kafka: SecureKafka, monkeypatch: pytest.MonkeyPatch) -> str:
     return kafka.password
 
 
+def allow(kafka: SecureKafka, config: Config) -> None:
+    """Give the users what the documentation says that they need, and nothing more."""
+    topics = config.topics
+    kafka.grant(TOPIC, [source.topic for source in config.source], RIGHTS["source"])
+    kafka.grant(TOPIC, [topics.kpi, topics.anomalies, topics.dead_letter, topics.snapshots], RIGHTS["own"])
+    kafka.grant(GROUP, [config.shop.name], RIGHTS["group"])
+
+
 def simulated(config: Config) -> int:
     """Records that a simulated shop writes to the topics of a configuration."""
     asyncio.run(ensure_topics(live_settings(config)))
@@ -97,6 +105,7 @@ def simulated(config: Config) -> int:
 def agrees_everywhere(kafka: SecureKafka, worker: Worker) -> str:
     """Simulate, check, run and replay with the configuration of a worker; returns all that was printed."""
     config = load_config(worker.file)
+    allow(kafka, config)
     written = simulated(config)
     assert written > 100
     settings = settings_of({"bootstrap": kafka.setup, "name": worker.told["name"]})
@@ -233,3 +242,35 @@ def test_a_worker_with_a_wrong_password_says_so_and_ends_with_code_3(
         assert f"knows no user {USER!r} with this password" in worker.log
         assert "Traceback" not in worker.log
         assert "wrong-but-secret" not in worker.log
+
+
+def configured(kafka: SecureKafka, folder: Path, name: str) -> Worker:
+    environment = {"FUNNELWATCH_KAFKA_SASL_PASSWORD": kafka.password}
+    return Worker(name, folder, kafka.told("SASL_SSL"), environment)
+
+
+@pytest.mark.usefixtures("password")
+def test_a_user_who_may_not_create_topics_is_told_which_and_where_rights_are_listed(
+    kafka: SecureKafka, tmp_path: Path, name: str
+) -> None:
+    config = load_config(configured(kafka, tmp_path, name).file)
+    with pytest.raises(BrokerError, match=f"topic = '{name}-.*Authorization failed") as error:
+        asyncio.run(ensure_topics(live_settings(config)))
+    assert "docs/security.md" in error.value.way_out
+
+
+@pytest.mark.usefixtures("password")
+def test_a_worker_whose_user_may_not_join_the_group_says_so_and_ends_with_code_3(
+    kafka: SecureKafka, tmp_path: Path, name: str
+) -> None:
+    worker = configured(kafka, tmp_path, name)
+    config = load_config(worker.file)
+    kafka.grant(TOPIC, [source.topic for source in config.source], RIGHTS["source"])
+    topics = config.topics
+    kafka.grant(TOPIC, [topics.kpi, topics.anomalies, topics.dead_letter, topics.snapshots], RIGHTS["own"])
+    with worker:
+        assert worker.wait(2 * SOON) == 3, worker.log
+        assert f"shop.name = '{name}': this user may not read in the consumer group" in worker.log
+        assert "docs/security.md" in worker.log
+        assert "Traceback" not in worker.log
+    assert [one.subject for one in check(config) if one.level == "error"] == [name]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import secrets
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
 import trustme
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import CreateAclsRequest
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -20,9 +25,20 @@ from cryptography.hazmat.primitives.serialization import (
 from streams.broker import free_port
 from tests.support.kafka.native import NativeKafka
 
-__all__ = ["USER", "Papers", "SecureKafka"]
+__all__ = ["GROUP", "RIGHTS", "TOPIC", "USER", "Papers", "SecureKafka"]
 
-USER = "funnelwatch"
+USER, CERTIFIED = "funnelwatch", "certified"
+"""Who comes with a password, and who the client's certificate is to the broker."""
+
+RIGHTS = {
+    "source": ("Read", "Write", "DescribeConfigs", "Create"),
+    "own": ("Read", "Write", "DescribeConfigs", "Create"),
+    "group": ("Read",),
+}
+"""What docs/security.md says that a user needs who runs every command."""
+
+OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "DescribeConfigs": 10}
+TOPIC, GROUP, LITERAL, ALLOW = 2, 3, 3, 3
 LISTENERS = {"SASL": "SASL_PLAINTEXT", "SASLTLS": "SASL_SSL", "MUTUAL": "SSL"}
 MECHANISMS = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
@@ -93,6 +109,23 @@ class SecureKafka:
             told |= {"ssl_certfile": str(self.papers.certificate), "ssl_keyfile": str(self.papers.key)}
         return told | {key: str(value) if isinstance(value, Path) else value for key, value in changed.items()}
 
+    def grant(self, resource: int, names: Iterable[str], operations: Iterable[str]) -> None:
+        """Give both users these rights on topics or groups of these names."""
+
+        async def create() -> None:
+            admin = AIOKafkaAdminClient(bootstrap_servers=self.setup)
+            await admin.start()
+            try:
+                for name, user, operation in itertools.product(names, (USER, CERTIFIED), operations):
+                    right = OPERATIONS[operation]
+                    request = CreateAclsRequest(resource, name, LITERAL, f"User:{user}", "*", right, ALLOW)
+                    answer = await admin._send_request(request)
+                    assert all(code == 0 for code, _ in answer.creation_responses), answer
+            finally:
+                await admin.close()
+
+        asyncio.run(create())
+
     def _scram(self) -> list[str]:
         return [
             part
@@ -109,6 +142,9 @@ advertised.listeners={open_to_clients}
 controller.quorum.voters=1@{places["CONTROLLER"]}
 listener.security.protocol.map={kinds}
 inter.broker.listener.name=PLAINTEXT
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+listener.name.mutual.ssl.principal.mapping.rules=RULE:^.*$/{CERTIFIED}/
 sasl.enabled.mechanisms={MECHANISMS}
 """
         for name in ("sasl", "sasltls"):
