@@ -14,6 +14,7 @@ from streams.live.settings import LiveSettings
 from streams.live.snapshots import load_snapshots
 from streams.live.topics import Finding
 from streams.live.trouble import (
+    SILENT_SECONDS,
     ClockSpan,
     Heard,
     Trouble,
@@ -101,7 +102,9 @@ class Sources:
             # Markers of transactions leave gaps as well: the broker is asked where its log begins.
             lost_from, _ = self._gaps.get((topic, partition), (expected, first))
             self._gaps[topic, partition] = lost_from, first
-        self._total += len(records)
+        if records[-1].timestamp >= now_ms - SILENT_SECONDS * 1_000:
+            # The past of a partition that catches up is no measure of what another one should bring now.
+            self._total += len(records)
         self._heard[partition] = Heard(self._monotonic(), self._total)
         self._view.heard(partition, now_ms)
         skewed = sum(record.timestamp > now_ms + SKEW_MS for record in records)

@@ -12,6 +12,7 @@ from streams.live.settings import LiveSettings
 from streams.live.topics import Finding
 
 __all__ = [
+    "SILENT_SECONDS",
     "ClockSpan",
     "Heard",
     "Trouble",

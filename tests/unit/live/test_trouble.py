@@ -104,6 +104,16 @@ def test_a_partition_is_silent_when_it_is_quiet_and_the_others_are_not(quiet: fl
     assert list(silent_partitions(heard, 50 + 2 * missed, 1_000.0)) == ([0] if silent else [])
 
 
+def test_the_past_that_one_partition_catches_up_with_makes_no_other_one_silent() -> None:
+    def total(timestamp: int) -> int:
+        case = Case()
+        case.took(0, *range(9), timestamp=timestamp)
+        return case.sources._total
+
+    assert total(NOW_MS - int(SILENT_SECONDS) * 1_000) == 9
+    assert total(NOW_MS - int(SILENT_SECONDS) * 1_000 - 1) == 0
+
+
 def test_a_shop_that_sleeps_has_no_silent_partition_and_a_single_partition_is_compared_with_none() -> None:
     asleep = {0: Heard(0.0, 900), 1: Heard(0.0, 900)}
     assert not silent_partitions(asleep, 900, 90_000.0)
