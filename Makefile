@@ -27,7 +27,7 @@ demo: .venv/.run ## the whole chain on an embedded broker; ARGS="--for 90s --jso
 	@$(BIN)/funnelwatch demo $(ARGS)
 
 test: .venv/.dev ## all tests; ARGS="-k replay" passes on to pytest
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: .venv/.dev ## lint, types, import contracts, generated files
 	$(BIN)/ruff check .
