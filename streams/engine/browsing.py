@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
 from streams.engine.carts import Carts
 from streams.engine.counters import CODE_BITS, Tally
-from streams.engine.funnel import JOINS, OPENS, Step
+from streams.engine.funnel import JOINS, OPENS
 from streams.engine.products import PRODUCT_VIEW, Products
 from streams.engine.sessions import COHORT_BITS, Sessions
 from streams.engine.state import Session
@@ -22,6 +22,22 @@ LAST: Final = max(KIND_OF_TYPE[name] for name in BROWSING)
 """The kinds of browsing come first."""
 
 
+NEVER: Final = 1 << 62
+"""No window begins there."""
+
+
+class Opening(NamedTuple):
+    """A session as its opening event leaves it, and the codes to tally: of its window and of each horizon."""
+
+    code: int
+    mask: int
+    cohorts: int
+    pages: int
+    products: int
+    others: int
+    cohort_codes: tuple[int, ...]
+
+
 class Browsing:
     """Counts what ``Shop.apply`` would, in fewer steps, for browsing events that are in time."""
 
@@ -30,22 +46,28 @@ class Browsing:
         self._window, self._seed = window_ms, seed
         self._leaves, self._funnel, self._gap = sessions.leaves, sessions.funnel, sessions.gap
         self._many_horizons = len(sessions.horizons) > 1
+        self._simple: dict[int, tuple[int, bool]] = {}
+        self._openings: dict[int, Opening] = {}
+        self._entered_ms: int | None = None
+        self._cohorts: list[Tally] = []
+        """The cohorts of the window at ``_entered_ms``, while none can close."""
 
     def count_all(self, events: list[Any], apply: Callable[[Any], None]) -> None:
         """Count events in their order; those that have no short way are left to ``apply``."""
+        simple = self._simple
         session_of, carts, put = self._sessions.open.get, self._carts.open, self._sessions.wheel.put
         full, adopt, told_by = self._leaves.full, self._leaves.adopt, self._sessions.told
-        step_of, gap, seed, window_ms = self._funnel.steps.get, self._gap, self._seed, self._window
-        start_ms, end_ms, tally = 0, 0, Tally()
+        gap, seed, window_ms = self._gap, self._seed, self._window
+        start_ms, tally = NEVER, Tally()
+        self._entered_ms = None
         for event in events:
             kind = event.kind
             if kind > LAST or event.late:
                 apply(event)
                 continue
-            key, event_ms, order_ms = event.key, event.event_ms, event.order_ms
-            if not start_ms <= event_ms < end_ms:
+            key, event_ms, order_ms, visitor_id = event.key, event.event_ms, event.order_ms, event.visitor_id
+            if not start_ms <= event_ms < start_ms + window_ms:
                 start_ms = event_ms - event_ms % window_ms
-                end_ms = start_ms + window_ms
                 tally = self._sessions.ledger.tally(event_ms, order_ms)
             session = session_of(key)
             if session is None:
@@ -53,14 +75,10 @@ class Browsing:
                 apply(event) if key in carts else self._enter(event, tally, start_ms)
                 continue
             leaf, last_ms, due, seen = session.leaf, session.last_ms, event_ms + gap, session.seen_ms == start_ms
-            if (
-                session.due_ms < order_ms
-                or due < order_ms
-                or event_ms > last_ms + gap
-                or (not full[leaf] and adopt(leaf, told_by(event)) != leaf)
-                # What was seen in this window has taught the cart already, where there is one.
-                or (not seen and key in carts and carts[key].leaf != leaf)
-            ):
+            over = session.due_ms < order_ms or due < order_ms or event_ms > last_ms + gap
+            # What was seen in this window has taught the cart already, where there is one.
+            teaches = not seen and key in carts and carts[key].leaf != leaf
+            if over or teaches or (not full[leaf] and adopt(leaf, told_by(event)) != leaf):
                 apply(event)
                 continue
             if event_ms > last_ms:
@@ -68,29 +86,32 @@ class Browsing:
                 if due < session.due_ms:  # it had to wait, and has not to any more
                     put(key, due)
                 session.due_ms = due
-            step = step_of(JOINS << 14 | session.mask << 4 | kind) or self._funnel.step(session.mask, kind, JOINS)
-            if step[1] >= 0:
-                tally.codes.append(leaf << CODE_BITS | step[1])
             if kind == PRODUCT_VIEW:
-                self._view(event, session, step, tally)
-            elif step[3]:
-                session.page_views += 1
+                self._view(event, session, tally)
             else:
-                session.others += 1
-            told, visitor = event.visitor_id, session.visitor
-            if told:
-                visitor = xxh3_64_intdigest(told.encode(), seed) >> 1
-                if not session.visitor:
-                    session.visitor = visitor
+                code, is_page = simple.get(kind) or self._go_on(kind)
+                if code >= 0:
+                    tally.codes.append(leaf << CODE_BITS | code)
+                if is_page:
+                    session.page_views += 1
+                else:
+                    session.others += 1
+            visitor = xxh3_64_intdigest(visitor_id.encode(), seed) >> 1 if visitor_id else 0
             if not visitor or visitor != session.visitor:
-                tally.seen.add((leaf, visitor or xxh3_64_intdigest(key.encode(), seed) >> 1))
+                tally.seen.add((leaf, self._meet(key, session, visitor)))
             elif not seen:
                 session.seen_ms = start_ms
                 tally.seen.add((leaf, visitor))
 
-    def _view(self, event: Any, session: Session, step: Step, tally: Tally) -> None:
-        mask, _, reach, pages, _, _ = step
-        session.mask = mask
+    def _meet(self, key: str, session: Session, visitor: int) -> int:
+        """The visitor: the one told, else the first that the session had, else its key."""
+        if visitor and not session.visitor:
+            session.visitor = visitor
+        return visitor or session.visitor or xxh3_64_intdigest(key.encode(), self._seed) >> 1
+
+    def _view(self, event: Any, session: Session, tally: Tally) -> None:
+        session.mask, code, reach, pages, _, _ = self._funnel.step(session.mask, PRODUCT_VIEW, JOINS)
+        tally.codes.append(session.leaf << CODE_BITS | code)
         session.product_views += 1
         if pages:
             session.page_views += 1
@@ -103,14 +124,14 @@ class Browsing:
         """Open a session, where none of its key is open and no cart either; ``start_ms`` is the window of ``tally``."""
         sessions, kind, event_ms, order_ms = self._sessions, event.kind, event.event_ms, event.order_ms
         leaf = self._leaves.adopt(0, sessions.told(event))
-        mask, code, reach, pages, products, others = self._funnel.step(0, kind, OPENS)
-        if code >= 0:
-            tally.codes.append(leaf << CODE_BITS | code)
-        reached, cohorts = reach << 1 | 1, 0
-        for place, (horizon, _) in enumerate(sessions.horizons):
-            cohorts |= reached << place * COHORT_BITS
-            cohort = sessions.ledger.cohort(event_ms, horizon, order_ms)
-            cohort.codes.append(leaf << CODE_BITS | sessions.cohort_code(place, reached))
+        opening = self._openings.get(kind) or self._open_by(kind)
+        code, mask, cohorts, pages, products, others, cohort_codes = opening
+        tally.codes.append(leaf << CODE_BITS | code)
+        if start_ms != self._entered_ms:
+            self._entered_ms = start_ms
+            self._cohorts = [sessions.ledger.cohort(event_ms, one[0], order_ms) for one in sessions.horizons]
+        for cohort, code in zip(self._cohorts, cohort_codes, strict=True):
+            cohort.codes.append(leaf << CODE_BITS | code)
         if kind == PRODUCT_VIEW and self._products.axes:
             self._products.count(event, self._leaves.codes[leaf], tally)
         told = event.visitor_id
@@ -123,3 +144,18 @@ class Browsing:
             session.visitor, session.seen_ms = visitor, start_ms
         sessions.open[event.key] = session
         sessions.wheel.put(event.key, due)
+
+    def _go_on(self, kind: int) -> tuple[int, bool]:
+        """The code of a browsing event that reaches no stage, and whether it is a page view."""
+        step = self._funnel.step(0, kind, JOINS)
+        known = self._simple[kind] = (step.code, bool(step.pages))
+        return known
+
+    def _open_by(self, kind: int) -> Opening:
+        """What an opening event of this kind means: known once it has come, so that codes keep their order."""
+        mask, code, reach, pages, products, others = self._funnel.step(0, kind, OPENS)
+        reached, places = reach << 1 | 1, range(len(self._sessions.horizons))
+        cohorts = sum(reached << place * COHORT_BITS for place in places)
+        codes = tuple(self._sessions.cohort_code(place, reached) for place in places)
+        opening = self._openings[kind] = Opening(code, mask, cohorts, pages, products, others, codes)
+        return opening

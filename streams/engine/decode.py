@@ -83,16 +83,18 @@ class Decoder:
         if run.topic not in self._native:
             return [self.decode(run.topic, *told) for told in zip(keys, values, appends, strict=True)]
         found = self._clean_all(values)
-        seed, second_of, tail_of = self.seed, SECONDS.get, TAILS.get
+        seed, kind_of, seconds, tails = self.seed, KIND_OF_TYPE, SECONDS, TAILS
         for place, (event, key, append_ms) in enumerate(zip(found, keys, appends, strict=True)):
             if event is None:
                 found[place] = self.decode(run.topic, key, values[place], append_ms)
                 continue
             # From here on ``_settle`` in fewer steps; whatever it has to look at more closely is left to it.
-            told, event_id = event.event_time, event.event_id
-            second, tail = (second_of(told[:19]), tail_of(told[19:])) if told.__class__ is str else (None, None)
-            sent_ms = read_moment(told) if second is None or tail is None else second + tail
-            session = _key_text(key) if key else event.session_id
+            told, event_id, event_type = event.event_time, event.event_id, event.event_type
+            try:
+                sent_ms = seconds[told[:19]] + tails[told[19:]] if told.__class__ is str else read_moment(told)
+                session = key.decode() if key else event.session_id
+            except (KeyError, UnicodeDecodeError):
+                sent_ms, session = read_moment(told), _key_text(key) or event.session_id
             if (
                 sent_ms is None
                 or not session
@@ -101,12 +103,12 @@ class Decoder:
                 or event.payment_id is not None
                 or len(session) > LONGEST_ID
                 or 0 <= append_ms < sent_ms
-                or event.event_type == "ad_report"
+                or event_type == "ad_report"
             ):
                 found[place] = [self._settle(event, key, values[place] or b"", (append_ms, 0), [])]
                 continue
-            event.kind, event.key = KIND_OF_TYPE[event.event_type], session
-            event.event_ms = event.event_time = sent_ms
+            event.kind, event.key = kind_of[event_type], session
+            event.event_ms = event.event_time = event.order_ms = sent_ms
             event.identity = xxh3_64_intdigest(event_id.encode(), seed) ^ sent_ms & MASK or 1
         return found
 

@@ -34,20 +34,22 @@ class Duplicates:
         recent_of, older_of, latest_of = self._recent, self._older, self._latest
         fresh: list[Any] = []
         copies: list[Any] = []
+        known, recent, latest_ms = None, None, 0
         for event in events:
-            identity, event_ms = event.identity, event.event_ms
-            minute = event.event_time // MINUTE_MS
-            recent = recent_of.get(minute)
-            if not identity:
-                fresh.append(event)
-            elif recent is None or minute in older_of:
-                (copies if self.is_copy(identity, event.event_time, event_ms) else fresh).append(event)
+            identity, event_ms, minute = event.identity, event.event_ms, event.event_time // MINUTE_MS
+            if minute != known:
+                known, recent = minute, None if minute in older_of else recent_of.get(minute)
+                latest_ms = latest_of.get(minute, 0)
+            if recent is None or not identity:
+                known = None  # the minute may be a new one
+                is_copy = identity and self.is_copy(identity, event.event_time, event_ms)
+                (copies if is_copy else fresh).append(event)
             elif identity in recent:
                 copies.append(event)
             else:
                 recent.add(identity)
-                if event_ms > latest_of[minute]:  # noqa: PLR1730 - once an event, and a call costs more
-                    latest_of[minute] = event_ms
+                if event_ms > latest_ms:
+                    latest_ms = latest_of[minute] = event_ms
                 fresh.append(event)
         return fresh, copies
 

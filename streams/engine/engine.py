@@ -189,23 +189,23 @@ class Engine:
             decoded = run.decoded = self._decoder.decode_all(run)
         self._counts["records"] += end - start
         slack, topic, waiting = self.spec.max_out_of_orderness_ms, run.topic, self._waiting
-        offsets, appends = run.offsets, run.append_ms
-        stream_ms, usual = self.stream_ms, 0
-        for place in range(start, end):
-            event = decoded[place]
+        stream_ms, unusual, place = self.stream_ms, 0, start - 1
+        told = zip(decoded[start:end], run.offsets[start:end], run.append_ms[start:end], strict=True)
+        for event, offset, append_ms in told:
+            place += 1
             if event.__class__ is list or stream_ms is None or event.event_ms < stream_ms - slack:
                 self.stream_ms = stream_ms
                 self._look_at(run.record(place), event if event.__class__ is list else [Decoded(event)])
                 stream_ms = self.stream_ms
+                unusual += 1
                 continue
             event_ms: int = event.event_ms
             if event_ms > stream_ms:  # noqa: PLR1730 - once an event, and a call costs five comparisons
                 stream_ms = event_ms
-            event.order_ms, event.noted_ms = event_ms, stream_ms
-            usual += 1
-            waiting.append((event_ms, event, topic, offsets[place], 0, appends[place]))
+            event.noted_ms = stream_ms  # its place in the processing order is its own time already
+            waiting.append((event_ms, event, topic, offset, 0, append_ms))
         self.stream_ms = stream_ms
-        self._counts["events"] += usual
+        self._counts["events"] += end - start - unusual
 
     def _look_at(self, record: Record, decoded: list[Decoded]) -> None:
         """Reject each event of a record, set it aside, or give it its key in the processing order."""
