@@ -60,8 +60,5 @@ kafka: .venv/.dev ## a native Apache Kafka (Java 17, jars by Maven) on 127.0.0.1
 soak: .venv/.dev ## workers killed, frozen and cut off by a seed, every row compared; ARGS="--faults 50 --seed 2"
 	$(BIN)/python -m tests.faults.soak $(ARGS)
 
-soak: .venv/.dev ## the long run of seeded faults; ARGS="--faults 200 --table soak.md"
-	$(BIN)/python -m tests.faults.soak $(ARGS)
-
 clean: ## remove the environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .funnelwatch build *.egg-info
