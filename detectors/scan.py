@@ -40,6 +40,9 @@ SETTLE = 30
 LONGEST_GAP = 10
 """Windows that may be missing before the shoppers on their way are forgotten."""
 
+NOISE_PRIOR = 20.0
+"""Windows that the first guess of a noise is worth beside those that were seen."""
+
 BASE_AFTER, BASE_LATEST, BASE_COUNT = 60, 200, 20
 """A series gets its rough level after an hour, or later where little is counted."""
 
@@ -298,9 +301,29 @@ class Scan:
         model.slot_var[index] *= room**2
         if self.specs[index].binomial:
             model.phi5[index] = model.phi1[index] = 1.1 * max(0.02, 1 - rate)
+        elif self.compound[index] or self.volume[index]:
+            single = self._noise(index, rate, 1, float(model.phi1[index]))
+            model.phi1[index] = max(float(model.phi1[index]), single)
+            model.phi5[index] = max(float(model.phi5[index]), self._noise(index, rate, BLOCK, single))
         if parent < 0:
             model.base[index] = math.log((count + 0.5) / (exposure + 0.5))
             return
         usual = exposure * math.exp(log_rate[parent])
         model.base[index] = math.log((count + 5) / (usual + 5))
         model.cov[index, 0, 0] += room / (count + 5)
+
+    def _noise(self, index: int, rate: float, length: int, guess: float) -> float:
+        """Variance per mean of sums over ``length`` windows, from those seen so far; ``guess`` counts for some.
+
+        Neighbours are compared, so that a slope is no noise. Amounts are as noisy as they are, whatever any prior
+        says: a series that is sure of itself before it has seen that takes ordinary windows for a finding.
+        """
+        step = self.step or 0
+        at = np.arange(max(int(self.born[index]), step - RING + 1), step + 1, length) % RING
+        count, exposure = np.diff(self.sums[0, index, at]), np.diff(self.sums[1, index, at])
+        usual = rate * exposure
+        error = (count - usual) / np.sqrt(np.maximum(usual, 1.0))
+        known = usual > 1
+        error = np.diff(error)[known[1:] & known[:-1]]
+        weight = NOISE_PRIOR / length
+        return float((weight * guess + (error**2).sum() / 2) / (weight + len(error)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -27,6 +26,7 @@ from streams.engine.rows import WHOLE, Row
 from streams.kpis import Kpi, counters_of
 from streams.merge import MergedWindow
 from streams.monitor_spec import SEGMENT_KPIS, MonitorSpec, Note
+from streams.monitor_worth import Worth
 
 __all__ = [
     "SEGMENT_KPIS",
@@ -87,6 +87,10 @@ CROWD_DOUBT = 0.01
 
 FULL_SEGMENT = 0.9
 """Share of the whole from which a segment says nothing of its own."""
+
+LONG_VISIT_MS = 15 * 60_000
+"""Time in which nearly all visits are over. What ends after a silence shows its short cases first: the first sessions
+that end are bounces, and the first carts that are decided were paid."""
 
 ADMIT_TRIALS = 20
 DAY_MS = 86_400_000
@@ -158,7 +162,8 @@ class Monitor:
         self._surge = Surge()
         self._pending: dict[tuple[str, SegmentKey], float] = {}
         self._amounts: dict[str, tuple[float, float]] = {}
-        self._sums: dict[str, float] = {}
+        self._worth_of = Worth(self._judged, spec)
+        self._first_start: int | None = None
         self._last_end = -1
 
     def observe(self, window: MergedWindow) -> Judgement:
@@ -167,9 +172,11 @@ class Monitor:
         if not window.judge or window.kind != "window" or whole is None or window.end_ms <= self._last_end:
             return Judgement()
         self._last_end = window.end_ms
+        if self._first_start is None:
+            self._first_start = window.start_ms
         step = window.end_ms // self.spec.window_ms
         counters = counters_of(whole, window.rows, self.spec.paid_channels)
-        self._total(counters)
+        self._worth_of.learn(counters)
         self._read_whole(counters, step)
         self._read_segments(window.rows, step)
         watched = sum(int(group.bank.scan.ready.sum()) for group in (self._rates, self._volumes))
@@ -179,7 +186,7 @@ class Monitor:
         named = fuse_into(PAIRS, rates, volumes, self._rates.border.base(watched))
         judged = [group.bank.stand(*each) for group, each in zip(groups, looks, strict=True)]
         kinds = [self._kinds(self._rates, judged[0], named), self._kinds(self._volumes, judged[1], {})]
-        orders_per, value = self._orders_per(), self._order_value()
+        orders_per, value = self._worth_of.orders_per(), self._worth_of.order_value()
         verdicts: list[Verdict] = []
         alerts = []
         for group, each, kind in zip(groups, judged, kinds, strict=True):
@@ -202,6 +209,8 @@ class Monitor:
             group = self._volumes if trials is None else self._rates
             number = group.bank.index.get((kpi.name, WHOLE))
             if number is None:
+                if self._censored(kpi):
+                    continue
                 weight = self._weight(kpi, counters)
                 if weight is None:
                     continue
@@ -248,6 +257,11 @@ class Monitor:
         return (
             dimension in chosen if chosen is not None else dict(self.spec.dimension_kinds).get(dimension) != "product"
         )
+
+    def _censored(self, kpi: Kpi) -> bool:
+        """Whether a delayed KPI still counts only those whom it took little time."""
+        watched = self._last_end - (self._first_start or 0)
+        return kpi.delay_ms > 0 and watched < kpi.delay_ms + LONG_VISIT_MS
 
     def _weight(self, kpi: Kpi, counters: dict[str, float]) -> float | None:
         """The size of one event in a sum of money, pages or time; None while too little was counted."""
@@ -342,28 +356,6 @@ class Monitor:
         self._rates.bank.scan.extra[:] = CROWD_DOUBT if felt else 0.0
         if felt:
             self._volumes.bank.freeze(step - LAG, step)
-
-    def _total(self, counters: dict[str, float]) -> None:
-        """Sums that fade over a day: what one success of a KPI is worth in orders, and an order in money."""
-        fade = math.exp(-self.spec.window_ms / DAY_MS)
-        told = {kpi.name: kpi.counts(counters)[0] for kpi in self._judged if kpi.unit in {"ratio", "count"}}
-        told["orders"] = counters.get("orders_paid", 0)
-        told["money"] = counters.get(f"revenue_minor.{self.spec.currency}", 0)
-        told["valued"] = counters.get(f"orders_valued.{self.spec.currency}", 0)
-        for name, count in told.items():
-            self._sums[name] = self._sums.get(name, 0.0) * fade + count
-
-    def _orders_per(self) -> dict[str, float]:
-        orders = self._sums.get("orders", 0.0)
-        return {
-            name: min(1.0, orders / self._sums[name])
-            for name, kpi in self._by_name.items()
-            if kpi.hurts == "down" and self._sums.get(name, 0.0) > 0
-        }
-
-    def _order_value(self) -> float | None:
-        valued = self._sums.get("valued", 0.0)
-        return self._sums["money"] / valued if valued > 0 else None
 
 
 def _series(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:

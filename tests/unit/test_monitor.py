@@ -234,3 +234,31 @@ def test_what_is_no_record_is_refused(data: bytes):
 def test_settings_that_make_no_sense_are_refused(key: str, settings: dict):
     with pytest.raises(ConfigError, match=key):
         MonitorSpec(**settings)
+
+
+def with_endings(windows: Iterable[MergedWindow], seed: int) -> Iterable[MergedWindow]:
+    """Sessions end after half an hour of silence: the short ones are the first to be counted."""
+    rng = np.random.default_rng(seed)
+    for minute, window in enumerate(windows):
+        long = min(1.0, (minute - 30) / 12)
+        if long > 0:
+            ended = int(rng.poisson(66))
+            bounced = int(rng.binomial(ended, 1 - 0.6 * long))
+            dwell = 55_000 * long * ended * max(0.1, rng.normal(1, 0.17))
+            told = {"sessions_ended": ended, "bounces": bounced, "ended_dwell_ms": int(dwell)}
+            told["ended_page_views"] = ended + int(rng.poisson(1.4 * long * ended))
+            window.rows[WHOLE].counters.update(told)
+        yield window
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_ends_after_a_silence_is_not_learnt_from_those_who_left_first(seed: int):
+    told = judged(with_endings(shop(minutes=300).windows(), seed))
+    delayed = {"dwell_seconds", "bounce_ratio", "browse_depth"}
+    assert incidents(told) == []
+    assert not [one for judgement in told[:44] for one in judgement.verdicts if one.kpi in delayed]
+    last = {one.kpi: one for one in told[-1].verdicts if one.kpi in delayed}
+    assert {one.state for one in last.values()} == {"calm"}
+    assert last["bounce_ratio"].expected == pytest.approx(0.4, abs=0.05)
+    assert last["dwell_seconds"].expected == pytest.approx(55, rel=0.1)
+    assert last["dwell_seconds"].lower < 55 - 2 * 0.17 * 55

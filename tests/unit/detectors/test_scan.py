@@ -109,3 +109,18 @@ def test_a_young_volume_is_in_doubt_about_the_hours_it_has_not_seen():
         scan.learn(look(scan, step, rng.poisson(500), 1))
     soon, later = look(scan, 121, 500, 1), look(scan, 121 + 360, 500, 1)
     assert later.doubt[0, 0] > 5 * soon.doubt[0, 0]
+
+
+@pytest.mark.parametrize("noise", [2.0, 15.0, 40.0])
+def test_amounts_are_as_noisy_as_they_were_seen_to_be(noise: float):
+    scan = Scan(rate_basis(ZoneInfo("UTC")))
+    scan.add(SeriesSpec(kernel=SAME_WINDOW, compound=True), step=1000)
+    rng = np.random.default_rng(13)
+    loudest = 0.0
+    for step in range(1001, 1401):
+        told = look(scan, step, noise * rng.gamma(300 / noise), 300)
+        loudest = max(loudest, float(told.evidence.max()))
+        scan.learn(told)
+        if step == 1100:
+            assert scan.model.phi1[0] == pytest.approx(max(noise, 4.0), rel=0.5)
+    assert loudest < 10
