@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +24,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="funnelwatch",
     help="Watch a shop's funnel: events in from Kafka, an alert out within minutes, a replay afterwards.",
-    epilog="Exit codes: 0 fine, 1 failed, 2 argument or configuration, 3 broker or topics, 4 stored state, 130 stopped",
+    epilog="Exit codes: 0 fine, 1 failed, 2 argument or configuration, 3 broker or topics, 4 stored state, 75 stuck worker, 130 stopped",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,8 +32,23 @@ app = typer.Typer(
 )
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; without it every key has its default.")]
+
+
+def broker_address(told: str | None) -> str | None:
+    """The option as it is; ``InputError`` where it is no address."""
+    from streams.config_sections import host_ports
+
+    try:
+        return told and host_ports(told)
+    except ValueError as error:
+        raise InputError(str(error), key="--bootstrap") from None
+
+
 BootstrapOption = Annotated[
-    str | None, typer.Option("--bootstrap", help="Broker as host:port; wins over kafka.bootstrap of the file.")
+    str | None,
+    typer.Option(
+        "--bootstrap", help="Broker as host:port; wins over kafka.bootstrap of the file.", callback=broker_address
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
@@ -64,7 +81,8 @@ def demo(
     json: JsonOption = False,
     calm: Annotated[bool, typer.Option("--calm", help="Leave the payment outage out.")] = False,
     bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", help="Use this broker, do not start the embedded one.")
+        str | None,
+        typer.Option("--bootstrap", help="Use this broker, do not start the embedded one.", callback=broker_address),
     ] = None,
     metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0 any free one.")] = 9464,
     seed: Annotated[int, typer.Option(help="Of the simulated shop.")] = 1,
@@ -218,6 +236,8 @@ def show_findings(findings: Sequence[Finding], as_json: bool) -> None:
 
 def main() -> None:
     """Run the command line; an expected error becomes one line on standard error and its exit code."""
+    # A library's own words about an error that is told below would only repeat it; worker and demo set up their logs.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         app()
     except FunnelwatchError as error:
@@ -225,6 +245,10 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        # Who reads, such as `head`, has enough; the interpreter must not try the pipe again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 if __name__ == "__main__":

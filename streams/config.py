@@ -42,6 +42,8 @@ from streams.monitor import MonitorSpec
 
 __all__ = ["Config", "load_config"]
 
+EXAMPLE = "see config/shop.example.toml"
+
 
 class Config(Section):
     """All of the file."""
@@ -84,6 +86,11 @@ class Config(Section):
         for pair in self.segments.pairs:
             if len(set(pair)) != 2 or not set(pair) <= {*self.segments.session, *self.segments.payment}:
                 raise ValueError(f"segments.pairs: {pair} is not two different session or payment dimensions")
+        for dimension in self.detection.segment_dimensions:
+            if dimension not in named:
+                raise ValueError(
+                    f"detection.segment_dimensions: {dimension!r} is not in [segments]; use some of {named}"
+                )
         if self.time.window <= 0 or DAY % self.time.window:
             raise ValueError(f"time.window: a day is no multiple of {self.time.window} ms; use 10s, 30s, 60s, 5m, …")
         return self
@@ -125,9 +132,18 @@ class Config(Section):
 
     def monitor_spec(self, partitions: int | None = None) -> MonitorSpec:
         """What is judged and how readily; ``partitions`` of the sources as the broker says, else as configured."""
-        spec, told = self.engine_spec(), self.detection
+        spec, told, kpis = self.engine_spec(), self.detection, self.catalogue()
+        ratios = [kpi.name for kpi in kpis if kpi.denominator]
+        for name in told.segment_kpis:
+            if name not in ratios:
+                raise ConfigError(
+                    "no ratio of that name",
+                    key="detection.segment_kpis",
+                    value=name,
+                    way_out=f"use some of {', '.join(ratios)}",
+                )
         return MonitorSpec(
-            kpis=self.catalogue(),
+            kpis=kpis,
             segment_kpis=tuple(told.segment_kpis),
             segment_dimensions=tuple(told.segment_dimensions) or None,
             dimension_kinds=tuple(sorted(dimension_kinds(spec).items())),
@@ -190,10 +206,16 @@ def _explained(error: ValidationError) -> ConfigError:
         # Who writes a password where its file belongs must not find it in a log.
         shown = None if "password" in key or "salt" in key else first["input"]
         return ConfigError(f"unknown key{more}", key=key, value=shown, way_out=hint)
+    if first["type"] == "missing":
+        return ConfigError(f"is missing{more}", key=key, way_out=EXAMPLE)
+    if first["type"] in ("model_type", "list_type"):
+        table = f"[[{key}]]" if first["type"] == "list_type" and key in Config.model_fields else f"[{key}]"
+        shape = "a list" if first["type"] == "list_type" and "." in key else f"a table {table}"
+        return ConfigError(f"has to be {shape}{more}", key=key, value=first["input"], way_out=EXAMPLE)
     message = first["msg"].removeprefix("Value error, ")
     if not key:
         return ConfigError(message + more)
-    return ConfigError(message + more, key=key, value=first["input"], way_out="see config/shop.example.toml")
+    return ConfigError(message + more, key=key, value=first["input"], way_out=EXAMPLE)
 
 
 def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import ssl
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from streams.durations import parse_duration
 from streams.errors import ConfigError
+from streams.formats import get_format
 from streams.kpis import PAID_CHANNELS
 from streams.monitor import SEGMENT_KPIS
 
@@ -32,6 +34,7 @@ __all__ = [
     "Source",
     "Time",
     "Topics",
+    "host_ports",
     "secret",
 ]
 
@@ -39,6 +42,7 @@ SECOND = 1_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+_HOST_PORT = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?")
 
 
 def _duration(value: Any) -> Any:
@@ -47,6 +51,22 @@ def _duration(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and value == 0:
         return 0
     raise ValueError('write a duration with its unit, such as "30s"')
+
+
+def host_ports(told: str) -> str:
+    """The addresses of a broker as they are; ``ValueError`` where one cannot be one."""
+    for one in told.split(","):
+        found = _HOST_PORT.fullmatch(one.strip())
+        if not found or not 1 <= int(found["port"] or 9092) <= 65_535:
+            raise ValueError(f"{one.strip()!r} is no host:port; write it as shop-kafka:9092, several with commas")
+    return told
+
+
+def _format(name: str) -> str:
+    try:
+        return get_format(name).name
+    except ConfigError as error:
+        raise ValueError(f"{error.problem}; {error.way_out}") from None
 
 
 Duration = Annotated[int, BeforeValidator(_duration), Field(ge=0, json_schema_extra={"duration": True})]
@@ -64,7 +84,9 @@ class Section(BaseModel):
 class Kafka(Section):
     """Where the broker is and how to talk to it. FUNNELWATCH_KAFKA_<KEY> in the environment wins over the file."""
 
-    bootstrap: str = Field("127.0.0.1:9092", description="host:port, several separated by commas")
+    bootstrap: Annotated[str, AfterValidator(host_ports)] = Field(
+        "127.0.0.1:9092", description="host:port, several separated by commas"
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="how to connect"
     )
@@ -156,7 +178,7 @@ class Source(Section):
     """One source topic. All of them are keyed by session and have the same number of partitions."""
 
     topic: Name = Field(description="name of the topic")
-    format: str = Field("native", description='"native", "ga4" or "segment"')
+    format: Annotated[str, AfterValidator(_format)] = Field("native", description='"native", "ga4" or "segment"')
 
 
 class Topics(Section):

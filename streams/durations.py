@@ -6,6 +6,7 @@ import re
 
 __all__ = ["format_duration", "parse_duration"]
 
+LONGEST_MS = 36_525 * 86_400_000
 _UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
@@ -24,7 +25,10 @@ def parse_duration(text: str) -> int:
     parts = _PART.findall(squeezed)
     if not parts or "".join(number + unit for number, unit in parts) != squeezed:
         raise ValueError(f'{text!r} is no duration; write a number with a unit, such as "30s", "5m", "1h30m", "250ms"')
-    return round(sum(float(number) * _UNITS_MS[unit] for number, unit in parts))
+    total = sum(float(number) * _UNITS_MS[unit] for number, unit in parts)
+    if total > LONGEST_MS:
+        raise ValueError(f"{text[:40]!r} is longer than a hundred years")
+    return round(total)
 
 
 def format_duration(ms: int) -> str:

@@ -12,6 +12,7 @@ from streams.engine.rows import WHOLE, Row, decode_row
 from streams.errors import InputError
 from streams.merge import MergedWindow, Merger
 from streams.monitor import Monitor, MonitorSpec, encode_incident, encode_verdict
+from streams.outputs import check_output
 
 __all__ = ["judge_file", "windows_of"]
 
@@ -42,6 +43,7 @@ def judge_file(rows_path: Path | str, out_path: Path | str | None, spec: Monitor
         Where a file cannot be read or written, or a line is no row: the message tells which.
     """
     monitor = Monitor(spec)
+    check_output(None if out_path is None else Path(out_path), "--out", [Path(rows_path)])
     try:
         with Path(rows_path).open("rb") as source:
             windows = windows_of(_rows(source))
@@ -49,6 +51,8 @@ def judge_file(rows_path: Path | str, out_path: Path | str | None, spec: Monitor
                 return _judge(monitor, windows, sys.stdout.buffer)
             with Path(out_path).open("wb") as target:
                 return _judge(monitor, windows, target)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise InputError(
             f"cannot be opened: {error.strerror}", key="file", value=error.filename, way_out="name another file"
@@ -94,7 +98,10 @@ def _rows(source: BinaryIO) -> Iterator[Row]:
             yield decode_row(line)
         except InputError as error:
             raise InputError(
-                f"line {number} is {error.problem}", key="rows", value=line[:80], way_out=error.args[0].split("; ")[-1]
+                f"line {number} is {error.problem}",
+                key="rows",
+                value=line[:80].decode(errors="replace"),
+                way_out=error.args[0].split("; ")[-1],
             ) from error
 
 

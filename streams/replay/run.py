@@ -16,9 +16,9 @@ from streams.coarse import zone_of
 from streams.engine.batch import Batch
 from streams.engine.rows import encode_row
 from streams.engine.spec import DAY_MS, EngineSpec, SourceSpec
-from streams.errors import InputError
 from streams.merge import MergedWindow, keep_ms
 from streams.monitor import Judgement, Monitor
+from streams.outputs import check_output, partial_of
 from streams.replay.before import Before
 from streams.replay.driver import Driver, final_rows
 from streams.replay.options import ReplayOptions, show_moment
@@ -47,6 +47,7 @@ def replay_file(paths: Path | str | Sequence[Path | str], options: ReplayOptions
         Where a file cannot be read or written.
     """
     told = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    _check_outputs(options, told)
     sources = file_sources(told, options.engine.max_record_bytes)
     spec = replace(options.engine, sources=tuple(SourceSpec(each.topic, options.format) for each in sources))
     with _Run(options, spec, [0]) as run:
@@ -91,6 +92,7 @@ def changing_ms(spec: EngineSpec) -> int:
 
 
 async def _replay_topics(options: ReplayOptions) -> Replayed:
+    _check_outputs(options)
     spec = options.engine
     topics = [source.topic for source in spec.sources]
     partitions = list(range(await partition_count(options.client_args, topics)))
@@ -132,8 +134,6 @@ class _Run:
 
     def __enter__(self) -> _Run:
         options = self.options
-        for path in (options.rows, options.report):
-            _check_writable(path)
         self.monitor = Monitor(options.monitor)
         self.review = _Sink(
             options.monitor.kpis,
@@ -167,7 +167,7 @@ class _Run:
         self._task: TaskID = self._progress.add_task("replaying", total=None, told="")
         self._progress.start()
         if options.rows is not None:
-            self.review.out = _partial(options.rows).open("wb")
+            self.review.out = partial_of(options.rows).open("wb")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -175,7 +175,7 @@ class _Run:
         if self.review.out is not None:
             self.review.out.close()
         if self.options.rows is not None:
-            _partial(self.options.rows).unlink(missing_ok=True)
+            partial_of(self.options.rows).unlink(missing_ok=True)
 
     def bar(self, done: int, total: int | None) -> None:
         """Draw how far it is."""
@@ -288,9 +288,10 @@ class _Run:
         )
         if review.out is not None and options.rows is not None:
             review.out.close()
-            _partial(options.rows).replace(options.rows)
+            partial_of(options.rows).replace(options.rows)
         if options.report is not None:
-            options.report.write_text(render(replayed), encoding="utf-8")
+            partial_of(options.report).write_text(render(replayed), encoding="utf-8")
+            partial_of(options.report).replace(options.report)
         return replayed
 
     def _judge(self, window: MergedWindow) -> Judgement:
@@ -319,14 +320,6 @@ class _Sink(Review):
             self.out.writelines(encode_row(row) + b"\n" for row in final_rows(window))
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
-
-
-def _check_writable(path: Path | None) -> None:
-    if path is None:
-        return
-    if not path.parent.is_dir() or path.is_dir():
-        raise InputError(
-            "cannot be written", key="file", value=str(path), way_out="name a file in a directory that exists"
-        )
+def _check_outputs(options: ReplayOptions, inputs: Sequence[Path] = ()) -> None:
+    check_output(options.rows, "--rows", inputs)
+    check_output(options.report, "--report", [*inputs, *([options.rows] if options.rows else [])])

@@ -18,12 +18,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streams.config import Config
 from streams.errors import InputError
+from streams.outputs import check_output
 from streams.simulate.shop import Shop
 from streams.simulate.spec import ShopSpec, parse_incident
 from streams.simulate.writer import Feed, Written, feed_topics, labels_path, simulate_to_file
 from streams.simulate.writer import Progress as Told
 
 __all__ = ["SimulateRequest", "run_simulation"]
+
+MOST_SESSIONS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,15 @@ def run_simulation(request: SimulateRequest) -> dict[str, Any]:
     """
     if request.out is not None and request.follow:
         raise InputError("a file cannot follow the clock", key="--follow", way_out="leave out --out or --follow")
+    if request.out is not None and request.bootstrap:
+        raise InputError("a file needs no broker", key="--bootstrap", way_out="leave out --out, or --bootstrap")
+    if not 0 < request.rate <= MOST_SESSIONS:
+        raise InputError(
+            "not a rate", key="--rate", value=request.rate, way_out=f"use sessions a minute, up to {MOST_SESSIONS:,}"
+        )
+    if request.length_ms <= 0:
+        raise InputError("no time to simulate", key="--length", value="0s", way_out="use a longer one, such as 1h")
+    check_output(request.out, "--out", [labels_path(request.out)] if request.out else [])
     clock_ms = time.time_ns() // 1_000_000
     start_ms = clock_ms if request.follow else clock_ms - request.length_ms
     if request.start is not None:

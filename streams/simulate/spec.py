@@ -120,7 +120,7 @@ class ShopSpec:
     opens_ms: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.sessions_per_minute > 0:
+        if not 0 < self.sessions_per_minute < float("inf"):
             raise InputError(
                 "a shop needs visitors", key="sessions_per_minute", value=self.sessions_per_minute, way_out="use > 0"
             )
