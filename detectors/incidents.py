@@ -11,6 +11,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from detectors.base import Incident, SegmentKey, VerdictKind
+from detectors.kinship import CLOSE_MS, EFFECT_MS, kin
 
 __all__ = ["Alert", "IncidentBook", "sentence"]
 
@@ -61,6 +62,14 @@ class _Story:
         """Take note that a member does not stand any more."""
         self.members[alert.kpi, alert.segment] = replace(alert, active=False)
         self.last_ms = max(self.last_ms, self.detected_ms, end_ms - alert.delay_ms)
+
+    def holds(self, alert: Alert) -> bool:
+        """Whether this very series, or the whole of its KPI, is a member already."""
+        return (alert.kpi, alert.segment) in self.members or (alert.kpi, ()) in self.members
+
+    def distance(self, alert: Alert) -> tuple[bool, int, int]:
+        """How far an alert is from this incident: members are nearest, then onsets, then the latest incident."""
+        return not self.holds(alert), abs(alert.onset_ms - self.onset_ms), -self.detected_ms
 
     def headline(self) -> Alert:
         """The alert that tells the cause: worst kind, whole before segment, cause before effect, most evidence."""
@@ -143,15 +152,24 @@ class IncidentBook:
                 return story
         if not alert.active:
             return None
-        for story in reversed(self._stories):
-            # A delayed KPI tells of an incident when that may be over: its onset, set back, lies inside.
-            latest = story.ended_ms if story.ended_ms is not None else story.onset_ms + self.join_ms
-            inside = story.onset_ms - 300_000 <= alert.onset_ms <= latest
-            fresh = story.ended_ms is None and end_ms - story.detected_ms <= self.join_ms
-            same = story.ended_ms is None and any(kpi == alert.kpi for kpi, _ in story.members)
-            if fresh or inside or same:
-                return story
-        return None
+        fitting = [story for story in self._stories if self._belongs(alert, story, end_ms)]
+        return min(fitting, key=lambda story: story.distance(alert), default=None)
+
+    def _belongs(self, alert: Alert, story: _Story, end_ms: int) -> bool:
+        """Whether an alert that begins is part of an incident: its kin, and of its time."""
+        if story.ended_ms is None and story.holds(alert):
+            return True
+        head = story.headline()
+        kind = kin((head.kpi, head.kind), (alert.kpi, alert.kind))
+        apart = abs(alert.onset_ms - story.onset_ms)
+        if kind in {"apart", "cause"}:
+            return apart <= (CLOSE_MS if kind == "apart" else EFFECT_MS)
+        # A delayed KPI tells of an incident when that may be over: its onset, set back, lies inside.
+        latest = story.onset_ms + self.join_ms if story.ended_ms is None else story.ended_ms
+        inside = story.onset_ms - CLOSE_MS <= alert.onset_ms <= latest
+        fresh = story.ended_ms is None and end_ms - story.detected_ms <= self.join_ms
+        known = story.ended_ms is None and any(kpi == alert.kpi for kpi, _ in story.members)
+        return inside or fresh or (known and alert.onset_ms <= latest)
 
     def _tell(
         self, story: _Story, state: Literal["open", "ongoing", "recovered"], end_ms: int, value: float | None

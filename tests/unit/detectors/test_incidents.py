@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from detectors.incidents import Alert, IncidentBook
 
 MINUTE = 60_000
@@ -99,3 +101,55 @@ def test_money_follows_from_orders_and_their_usual_value():
 def test_nothing_standing_changes_nothing():
     assert book().update(12 * MINUTE, []) == []
     assert book().update(12 * MINUTE, [replace(PAYMENT, active=False)]) == []
+
+
+DWELL = Alert("dwell_seconds", (), "drop", 10 * MINUTE, True, 1.2, 55.0, 44.0, "seconds", rank=13)
+CHECKOUT = Alert("checkout_ratio", (("device", "ios"),), "drop", 10 * MINUTE, True, 3.0, 0.53, 0.15, rank=2)
+
+
+@pytest.mark.parametrize("standing", [DWELL, CHECKOUT, replace(ORDERS, onset_ms=0)], ids=lambda one: one.kpi)
+def test_a_payment_outage_while_another_incident_is_open_is_an_incident_of_its_own(standing: Alert):
+    stories = book()
+    first = stories.update(12 * MINUTE, [standing])[0]
+    outage = replace(PAYMENT, onset_ms=25 * MINUTE)
+    told = stories.update(26 * MINUTE, [standing, outage])
+    assert {one.id: one.state for one in told}[first.id] == "ongoing"
+    opened = [one for one in told if one.state == "open"]
+    assert [(one.kpis, one.onset_ms) for one in opened] == [(("payment_success_ratio",), 25 * MINUTE)]
+
+
+def test_what_an_outage_moves_joins_it_and_not_the_incident_that_was_open_before():
+    stories = book()
+    stories.update(12 * MINUTE, [CHECKOUT])
+    outage = replace(PAYMENT, onset_ms=25 * MINUTE)
+    stories.update(26 * MINUTE, [CHECKOUT, outage])
+    orders = replace(ORDERS, onset_ms=24 * MINUTE)
+    inside = replace(outage, segment=(("device", "ios"),))
+    told = stories.update(28 * MINUTE, [CHECKOUT, outage, inside, orders])
+    assert sorted(one.kpis for one in told) == [("checkout_ratio",), ("orders", "payment_success_ratio")]
+
+
+def test_a_cause_that_is_told_after_its_effect_joins_it():
+    stories = book()
+    first = stories.update(12 * MINUTE, [ORDERS])[0]
+    told = stories.update(13 * MINUTE, [ORDERS, PAYMENT])
+    assert [(one.id, one.state) for one in told] == [(first.id, "ongoing")]
+    assert told[0].summary.startswith("payment success")
+
+
+def test_steps_that_fail_at_one_moment_are_one_incident():
+    stories = book()
+    stories.update(12 * MINUTE, [CHECKOUT])
+    told = stories.update(13 * MINUTE, [CHECKOUT, replace(PAYMENT, onset_ms=12 * MINUTE)])
+    assert [one.state for one in told] == ["ongoing"]
+
+
+def test_another_provider_that_fails_hours_later_is_an_incident_of_its_own_and_a_flapping_one_is_not():
+    stories = book()
+    first = replace(PAYMENT, segment=(("payment_provider", "psp-3"),))
+    second = replace(PAYMENT, segment=(("payment_provider", "psp-1"),))
+    stories.update(12 * MINUTE, [first, CHECKOUT])
+    told = stories.update(200 * MINUTE, [first, replace(second, onset_ms=199 * MINUTE)])
+    assert [one.kpis for one in told if one.state == "open"] == [("payment_success_ratio",)]
+    again = replace(CHECKOUT, onset_ms=205 * MINUTE)
+    assert all(one.state != "open" for one in stories.update(206 * MINUTE, [first, again]))
