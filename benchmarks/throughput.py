@@ -41,7 +41,6 @@ from tests.support.kafka.native import NativeKafka, why_unavailable
 START_MS = 1_772_366_400_000
 SESSIONS_PER_MINUTE = 2_400.0
 PARTITIONS = 4
-SESSION_DIMENSIONS = ("channel", "device", "region", "customer_type")
 SPECS = {
     "session dimensions": EngineSpec(payment_dimensions=(), product_dimensions=(), idle_after_ms=3_600_000),
     "all dimensions": EngineSpec(idle_after_ms=3_600_000),

@@ -19,7 +19,7 @@ from typing import IO
 
 from streams.errors import BrokerError
 
-__all__ = ["answers_metadata", "broker_binary", "die_with_parent", "embedded_broker", "free_port"]
+__all__ = ["answers_metadata", "broker_binary", "die_with_parent", "embedded_broker", "free_port", "stop_process"]
 
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
@@ -54,7 +54,7 @@ def embedded_broker(port: int = 0) -> Iterator[str]:
             _wait_until_ready(process, port, log)
             yield f"{HOST}:{port}"
         finally:
-            _stop(process)
+            stop_process(process, STOP_SECONDS)
 
 
 def broker_binary() -> Path:
@@ -165,11 +165,12 @@ def _tail(log: IO[bytes]) -> str:
     return log.read()[-400:].decode(errors="replace").strip() or "it said nothing"
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop_process(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """End a child politely, and for good where it does not listen."""
     if process.poll() is None:
         process.terminate()
     try:
-        process.wait(STOP_SECONDS)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

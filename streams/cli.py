@@ -24,7 +24,8 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="funnelwatch",
     help="Watch a shop's funnel: events in from Kafka, an alert out within minutes, a replay afterwards.",
-    epilog="Exit codes: 0 fine, 1 failed, 2 argument or configuration, 3 broker or topics, 4 stored state, 75 stuck worker, 130 stopped",
+    epilog="Exit codes: 0 fine, 1 failed, 2 argument or configuration, 3 broker or topics, 4 stored state, "
+    "75 stuck worker, 130 stopped",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

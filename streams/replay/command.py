@@ -10,7 +10,8 @@ from typing import Any
 from streams.config import Config
 from streams.errors import InputError
 from streams.formats import get_format
-from streams.replay.options import ReplayOptions, parse_moment, show_moment
+from streams.moments import parse_moment
+from streams.replay.options import ReplayOptions, show_moment
 from streams.replay.report import headline
 from streams.replay.review import Replayed, funnel_of
 from streams.replay.run import replay_file, replay_topics

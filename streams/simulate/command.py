@@ -6,18 +6,17 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streams.config import Config
 from streams.errors import InputError
+from streams.moments import parse_moment
 from streams.outputs import check_output
 from streams.simulate.shop import Shop
 from streams.simulate.spec import ShopSpec, parse_incident
@@ -88,7 +87,7 @@ def run_simulation(request: SimulateRequest) -> dict[str, Any]:
     clock_ms = time.time_ns() // 1_000_000
     start_ms = clock_ms if request.follow else clock_ms - request.length_ms
     if request.start is not None:
-        start_ms = moment_ms(request.start, request.config.shop.timezone)
+        start_ms = parse_moment(request.start, request.config.shop.timezone, "--start")
     end_ms = start_ms + request.length_ms
     spec = shop_spec(request, start_ms)
     if request.out is not None:
@@ -150,21 +149,6 @@ def to_topics(request: SimulateRequest, spec: ShopSpec, start_ms: int, end_ms: i
 def bootstrap_of(request: SimulateRequest) -> str:
     """The broker that is written to."""
     return request.bootstrap or request.config.kafka.bootstrap
-
-
-def moment_ms(text: str, time_zone: str) -> int:
-    """Milliseconds of an ISO 8601 moment; without an offset it is one of the shop's clock.
-
-    >>> moment_ms("2026-03-01T12:00", "Asia/Shanghai") == moment_ms("2026-03-01T04:00Z", "UTC")
-    True
-    """
-    with suppress(ValueError, OverflowError):
-        moment = datetime.fromisoformat(text)
-        local = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(time_zone))
-        found = round(local.timestamp() * 1000)
-        if found >= 0:
-            return found
-    raise InputError("not a moment", key="--start", value=text, way_out="write it as 2026-03-01T12:00")
 
 
 @contextmanager
