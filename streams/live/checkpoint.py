@@ -30,6 +30,9 @@ REBUILD = "start once with --rebuild, which computes everything anew from the so
 COST_FACTOR = 20
 """A checkpoint that took long is followed by a pause this many times as long: 5 % of the time at most."""
 
+MOST_PAUSE_SECONDS = 60.0
+"""A checkpoint that waited for a broker to come back took long without costing anything."""
+
 logger = get_logger("checkpoint")
 
 
@@ -125,7 +128,7 @@ class Checkpoints:
             started = time.monotonic()
             written = await self.save()
             took = time.monotonic() - started
-            spacing = max(COST_FACTOR * took, written / settings.snapshot_bytes_per_second)
+            spacing = max(min(COST_FACTOR * took, MOST_PAUSE_SECONDS), written / settings.snapshot_bytes_per_second)
             await asyncio.sleep(max(settings.checkpoint_seconds, spacing))
 
     def copy_state(self, lane: Lane) -> tuple[bytes, dict[str, int]]:

@@ -15,6 +15,7 @@ from faust.types import TP
 from streams.engine.batch import Batch, Outcome, Reject
 from streams.engine.engine import Engine
 from streams.engine.rows import encode_row, row_key
+from streams.live.logs import get_logger
 from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
 from streams.live.sources import Sources
@@ -28,8 +29,10 @@ HIGH_RECORDS = 20_000
 LOW_RECORDS = 5_000
 """Records of one source that may wait in an engine for another source, before its fetches pause."""
 
-IN_TRANSIT_SECONDS = 0.5
-"""A fetch is on its way between two threads for a few milliseconds; past this, the position needs no record."""
+READ_AGAIN_SECONDS = 5.0
+"""A source that was sent back and still goes on elsewhere is sent back again after this time."""
+
+logger = get_logger("ingest")
 
 
 class Reader(Protocol):
@@ -38,6 +41,7 @@ class Reader(Protocol):
     def standing(self, tp: TP) -> Standing | None: ...
     def pause_partitions(self, tps: Sequence[TP]) -> None: ...
     def resume_partitions(self, tps: Sequence[TP]) -> None: ...
+    def read_again(self, tp: TP, offset: int) -> None: ...
 
 
 class Held(NamedTuple):
@@ -64,7 +68,10 @@ class Lane:
     active_at: float = 0.0
     """Monotonic seconds at which the last record came."""
     paused: set[str] = field(default_factory=set)
-    level_since: dict[str, float] = field(default_factory=dict)
+    level_at: dict[str, Standing] = field(default_factory=dict)
+    """Where a source stood when it was first seen at an end that had brought no record."""
+    sent_back: dict[str, float] = field(default_factory=dict)
+    """Monotonic seconds at which a source was sent back to where its records have a hole."""
     dirty: bool = True
     """Whether anything has changed since the last snapshot."""
 
@@ -138,7 +145,7 @@ class Ingest:
         self.lanes = {}
         self.sources.close()
 
-    def take(self, topic: str, partition: int, records: Sequence[Any]) -> None:
+    def take(self, topic: str, partition: int, records: Sequence[Any], after: int | None = None) -> None:
         """Give the records of one fetch to their engine, and send on what comes out.
 
         Parameters
@@ -147,10 +154,17 @@ class Ingest:
             Where they come from; records of a partition that is not owned any more are passed over.
         records
             aiokafka's records, in order of offset.
+        after
+            Offset behind the records that were fetched before these, where it is known. If it is not where the lane
+            stands, a fetch got lost inside this process: these are dropped as well, and all are read again.
         """
         lane = self.lanes.get(partition)
         if lane is None or not records:
             return
+        if after is not None and after != lane.taken[topic]:
+            self._send_back(topic, partition, lane, after)
+            return
+        lane.sent_back.pop(topic, None)
         self.sources.took(topic, partition, lane.taken[topic], records)
         now_ms = self._now_ms()
         append_ms = [record.timestamp for record in records]
@@ -187,6 +201,16 @@ class Ingest:
         """Records behind the end of the log, by partition and topic, as far as the broker has told."""
         return {partition: self._lag(partition, lane) for partition, lane in self.lanes.items()}
 
+    def _send_back(self, topic: str, partition: int, lane: Lane, after: int) -> None:
+        """Read a source again from where its records have a hole."""
+        now = self._monotonic()
+        if self.reader is None or now - lane.sent_back.get(topic, -READ_AGAIN_SECONDS) < READ_AGAIN_SECONDS:
+            return
+        lane.sent_back[topic] = now
+        wanted = lane.taken[topic]
+        logger.error("fetch_missing at=%s[%d]@%d: goes on after %d, is read again", topic, partition, wanted, after)
+        self.reader.read_again(TP(topic, partition), wanted)
+
     def _advance(self, partition: int, lane: Lane) -> None:
         self._admit(partition, lane)
         self._align(partition, lane)
@@ -201,10 +225,13 @@ class Ingest:
         """
         kept: deque[Held] = deque()
         stuck: set[str] = set()
+        standings = {topic: self._standing(topic, partition) for topic in self._topics}
         for held in lane.held:
             topic = held.batch.topic
             if topic in stuck or not all(
-                self._asked_since(other, partition, lane, held.fetched_ms) for other in self._topics if other != topic
+                self._asked_since(other, standing, lane, held.fetched_ms)
+                for other, standing in standings.items()
+                if other != topic
             ):
                 stuck.add(topic)
                 kept.append(held)
@@ -213,8 +240,7 @@ class Ingest:
             lane.fetched_ms[topic] = max(lane.fetched_ms.get(topic, 0), held.fetched_ms)
         lane.held = kept
 
-    def _asked_since(self, topic: str, partition: int, lane: Lane, fetched_ms: int) -> bool:
-        standing = self._standing(topic, partition)
+    def _asked_since(self, topic: str, standing: Standing | None, lane: Lane, fetched_ms: int) -> bool:
         if standing is None:
             return False
         # Where records wait or more are known to be there, the engine itself waits for this source.
@@ -236,17 +262,21 @@ class Ingest:
         if standing is None or any(held.batch.topic == topic for held in lane.held):
             return False
         newest = max((moment for other, moment in lane.fetched_ms.items() if other != topic), default=0)
-        if not self._asked_since(topic, partition, lane, newest):
+        # One look at the broker's answers decides: between two, records may come.
+        if not self._asked_since(topic, standing, lane, newest):
             return False
+        level_at = lane.level_at.pop(topic, None)
         if lane.taken[topic] >= standing.end_offset:
             return True
         # Behind a slow engine, records wait for seconds between the consumer and the agent.
         if standing.position < standing.end_offset or lane.taken[topic] < standing.handed:
-            lane.level_since.pop(topic, None)
             return False
-        # Read to the end, but the end has no record: markers of transactions, or a record on its way to us.
-        since = lane.level_since.setdefault(topic, self._monotonic())
-        return self._monotonic() - since >= IN_TRANSIT_SECONDS
+        # Read to the end, but the end has no record: markers of transactions, or a record on its way to us. The call
+        # for records of this moment may have taken one; once the next call has begun, it is known to have not.
+        if level_at is None or (level_at.position, level_at.seeks) != (standing.position, standing.seeks):
+            level_at = standing
+        lane.level_at[topic] = level_at
+        return standing.rounds > level_at.rounds
 
     def _standing(self, topic: str, partition: int) -> Standing | None:
         return self.reader.standing(TP(topic, partition)) if self.reader else None

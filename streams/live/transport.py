@@ -22,6 +22,9 @@ __all__ = ["BatchConsumer", "Hooks", "Standing", "install"]
 FETCH_WAIT_MS = 200
 """Faust's 1.5 s would let a quiet source on one broker hold the records of a busy one back for as long."""
 
+ROUND_SECONDS = 0.25
+"""A call for records lasts so long where there are none."""
+
 REVOKE_SECONDS = 5.0
 
 
@@ -44,6 +47,16 @@ class Standing(NamedTuple):
     answered_ms: int
     handed: int = 0
     """Offset behind the last record that was fetched since the last seek; 0 where none was."""
+    rounds: int = 0
+    """Calls for records that were begun; all but the last have brought what they took."""
+    seeks: int = 0
+
+
+class Fetch(list[Any]):
+    """The records that one call took of a partition, in order of offset."""
+
+    after: int | None = None
+    """Offset behind the records taken before these, or the last seek: what is not there was dropped on the way."""
 
 
 class _Fetched(dict[TP, list[Any]]):
@@ -52,10 +65,25 @@ class _Fetched(dict[TP, list[Any]]):
     seeks: int = 0
 
 
+class _Forgetful(dict[TP, int | None]):
+    """Faust's offsets read so far: it passes over what it has read, also where that is read again on purpose."""
+
+    def __getitem__(self, tp: TP) -> int | None:
+        return None
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        pass
+
+
 class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """The thread that talks to the broker; it marks each fetch with the seeks that came before it."""
+    """The thread that talks to the broker; it marks each fetch with the seeks and the offset that came before it."""
 
     seeks = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.taken: dict[TP, int] = {}
+        """Offset behind the last record that was taken, or the last seek."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -65,6 +93,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
         self.seeks += 1
+        self.taken = dict(partitions)
         await super()._seek_wait(consumer, partitions)
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> _Fetched:
@@ -76,7 +105,17 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 if records:
                     self.seek(tp, records[0].offset)
             return _Fetched()
+        for tp, records in fetched.items():
+            if records:
+                fetched[tp] = marked = Fetch(records)
+                marked.after = self.taken.get(tp)
+                self.taken[tp] = records[-1].offset + 1
         return fetched
+
+    async def go_back(self, tp: TP, offset: int) -> None:
+        """Read one partition from this offset."""
+        self.taken[tp] = offset
+        self._ensure_consumer().seek(tp, offset)
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
@@ -88,6 +127,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.handed: dict[TP, int] = {}
         """Offset behind the last record that a fetch brought, whether or not an agent has taken it yet."""
+        self._rounds = 0
+        self._read_offset = _Forgetful()
+        self._going_back: set[asyncio.Future[None]] = set()
 
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
@@ -100,7 +142,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return await super()._wait_next_records(timeout)  # type: ignore[no-any-return]
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - as above
-        records, _ = await self._wait_next_records(timeout)
+        self._rounds += 1
+        records, _ = await self._wait_next_records(min(timeout, ROUND_SECONDS))
         if not records or self.should_stop:
             return
         generation = self.app.consumer_generation_id
@@ -148,6 +191,18 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return False
         return True
 
+    def read_again(self, tp: TP, offset: int) -> None:
+        """Go back to an offset of a partition, and say so where that fails."""
+
+        def done(told: asyncio.Future[None]) -> None:
+            self._going_back.discard(told)
+            if not told.cancelled() and told.exception() is not None:
+                self.log.warning("cannot go back to %s[%d]@%d: %r", *tp, offset, told.exception())
+
+        going = asyncio.ensure_future(self._thread.call_thread(self._thread.go_back, tp, offset))
+        self._going_back.add(going)
+        going.add_done_callback(done)
+
     def standing(self, tp: TP) -> Standing | None:
         """Where the reading of an assigned partition stands; None before the first answer of the broker."""
         consumer = self._thread._ensure_consumer()
@@ -155,14 +210,18 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         assignment = subscription.assignment if subscription else None
         if assignment is None or tp not in assignment.tps:
             return None
-        state = assignment.state_value(tp)
-        if state.highwater is None or state.timestamp is None or not state.has_valid_position:
+        state, seeks = assignment.state_value(tp), self._thread.seeks
+        # Another thread changes these meanwhile, so they are read against the order in which it writes them: a newer
+        # end with an older moment is harmless, a newer moment with an older end lets records pass that may not.
+        answered_ms = state.timestamp
+        if answered_ms is None or state.highwater is None or not state.has_valid_position:
             return None
+        waiting = tp in consumer._fetcher._records
+        position = state.position
         stable = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
         # What was fetched and not yet handed out is there, whatever the broker says: some tell an end that is too low.
-        buffered = state.position + (tp in consumer._fetcher._records)
-        end_offset = max(buffered, min(state.highwater, stable))
-        return Standing(state.position, end_offset, state.timestamp, self.handed.get(tp, 0))
+        end_offset = max(position + waiting, min(state.highwater, stable))
+        return Standing(position, end_offset, answered_ms, self.handed.get(tp, 0), self._rounds, seeks)
 
 
 class PromptConductor(Conductor):  # type: ignore[misc]

@@ -194,7 +194,7 @@ class Worker:
 
     async def _on_source(self, topic: str, partition: int, records: list[Any]) -> None:
         try:
-            self.ingest.take(topic, partition, records)
+            self.ingest.take(topic, partition, records, getattr(records, "after", None))
         except Exception as error:
             logger.error("engine_failed at=%s[%d]@%d..%d", topic, partition, records[0].offset, records[-1].offset)
             self.fail(error)

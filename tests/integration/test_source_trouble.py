@@ -35,6 +35,8 @@ class AtEnd:
 
     def resume_partitions(self, _: Any) -> None: ...
 
+    def read_again(self, *_: Any) -> None: ...
+
 
 class Parts:
     """What a worker holds its state with, without its consumer."""

@@ -38,7 +38,7 @@ def record(offset: int) -> Any:
 
 def test_the_private_names_that_are_overridden_still_exist() -> None:
     for base, own in ((driver.Consumer, BatchConsumer), (driver.AIOKafkaConsumerThread, BatchThread)):
-        added = {"commit_offsets", "standing", "hooks", "seeks"}
+        added = {"commit_offsets", "standing", "hooks", "seeks", "go_back", "read_again"}
         overridden = {name for name in vars(own) if not name.startswith("__")} - added
         assert overridden
         assert not [name for name in overridden if not hasattr(base, name)]
@@ -154,6 +154,33 @@ def test_a_fetch_that_outlives_the_flow_puts_its_records_back(consumer: Any) -> 
         result = asyncio.get_event_loop().run_until_complete(thread._fetch_records(None, None))
     assert not result
     assert sought == {TP("clickstream", 0): 7}
+
+
+def test_each_fetch_tells_where_the_one_before_it_ended(consumer: Any) -> None:
+    log = iter(([record(7), record(8)], [record(12)], [record(40)]))
+
+    async def records(*_: Any, **__: Any) -> dict[TP, list[Any]]:
+        return {TP("clickstream", 0): next(log), TP("orders", 0): []}
+
+    async def check() -> None:
+        thread = consumer._thread
+        consumer.flow_active = True
+        thread._ensure_consumer = lambda: SimpleNamespace(seek=lambda tp, offset: None)
+        thread.taken = {TP("clickstream", 0): 6}
+        after = [(await thread._fetch_records(None, None))[TP("clickstream", 0)].after for _ in range(2)]
+        await thread.go_back(TP("clickstream", 0), 9)
+        after.append((await thread._fetch_records(None, None))[TP("clickstream", 0)].after)
+        assert after == [6, 9, 9]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", records)
+        asyncio.get_event_loop().run_until_complete(check())
+
+
+def test_what_is_read_again_is_not_passed_over_by_faust(consumer: Any) -> None:
+    consumer._read_offset[TP("clickstream", 0)] = 40
+    assert consumer._read_offset[TP("clickstream", 0)] is None
+    assert "offset >= r_offset" in inspect.getsource(driver.Consumer._drain_messages)
 
 
 def test_positions_come_from_the_state_and_a_partition_without_state_is_refused(consumer: Any) -> None:
