@@ -155,6 +155,7 @@ class Config(Section):
             currency=self.shop.currency,
             window_ms=self.time.window,
             paid_channels=tuple(told.paid_channels),
+            detectors=tuple((one.kpi, one.name) for one in told.detectors),
             notes=tuple(
                 CalendarNote(note.kind, self._moment_ms(note.start), self._moment_ms(note.end), note.name)
                 for note in self.note

@@ -11,8 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from detectors import registry
 from streams.durations import parse_duration
 from streams.errors import ConfigError
 from streams.formats import get_format
@@ -26,6 +27,7 @@ __all__ = [
     "Kafka",
     "Live",
     "Metrics",
+    "NamedDetector",
     "Note",
     "Privacy",
     "Section",
@@ -257,6 +259,20 @@ class CustomKpi(Section):
     help: str = Field("", description="one sentence for the board")
 
 
+class NamedDetector(Section):
+    """A KPI of the whole that another detector judges in place of the scan."""
+
+    kpi: str = Field(description="as in docs/kpis.md")
+    name: str = Field(description="of the registry")
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in registry.names():
+            raise ValueError(f"no detector is called {name!r}; there are {', '.join(registry.names())}")
+        return name
+
+
 class Detection(Section):
     """How readily the judge speaks; one setting serves shops of every size."""
 
@@ -266,6 +282,9 @@ class Detection(Section):
     segment_dimensions: list[Dimension] = Field([], description="by these; empty: all of session and payment")
     max_segment_series: int = Field(200, ge=0, le=10_000, description="cap on judged segments")
     paid_channels: list[str] = Field(list(PAID_CHANNELS), description="channels that are paid for")
+    detectors: list[NamedDetector] = Field(
+        [], description='in place of the scan, such as [{kpi = "orders", name = "river.gaussian"}]'
+    )
 
 
 class Note(Section):

@@ -147,11 +147,7 @@ class Monitor:
             Bank(volume_basis(zone, spec.notes), spec.window_ms, warm_up, policy), Border(spec.false_pages_per_week)
         )
         self._book = IncidentBook(zone, spec.currency)
-        self._judged = tuple(
-            kpi
-            for kpi in spec.kpis
-            if kpi.hurts is not None and kpi.min_window_ms <= spec.window_ms and kpi.horizon_ms is None
-        )
+        self._judged = spec.judged()
         hurts = {kpi.name: kpi.hurts or "down" for kpi in spec.kpis}
         self._named = {kpi: NamedJudge(name, hurts[kpi], warm_up, policy) for kpi, name in spec.detectors}
         self._watched = (*(kpi for kpi in self._judged if kpi.name not in self._named), *STEPS)

@@ -35,7 +35,8 @@ class MonitorSpec:
     max_segment_series
         Most series of segments; those that come first with enough trials are taken.
     detectors
-        KPIs of the whole that a detector of the registry judges in place of the scan: pairs of KPI and name.
+        KPIs of the whole that a detector of the registry judges in place of the scan: pairs of KPI and name. Their
+        segments are not judged.
     false_pages_per_week
         The one knob: the budget of false pages of all series together.
     warm_up_ms
@@ -80,10 +81,19 @@ class MonitorSpec:
             raise ConfigError(
                 "is no budget", key="false_pages_per_week", value=self.false_pages_per_week, way_out="use 0.1 to 10"
             )
+        judged = [kpi.name for kpi in self.judged()]
         for kpi, name in self.detectors:
-            if name not in registry.names() or kpi not in {one.name for one in self.kpis}:
-                way_out = f"a KPI and one of {', '.join(registry.names())}"
-                raise ConfigError("no such pair", key="detectors", value=(kpi, name), way_out=way_out)
+            if name not in registry.names() or kpi not in judged or dict(self.detectors)[kpi] != name:
+                way_out = f"one of {', '.join(registry.names())} for each of {', '.join(judged)}"
+                raise ConfigError("no such pair", key="detection.detectors", value=(kpi, name), way_out=way_out)
         needed, among = self.persistence
         if not 1 <= needed <= among:
             raise ConfigError("is not n of m", key="persistence", value=self.persistence, way_out="use such as (2, 3)")
+
+    def judged(self) -> tuple[Kpi, ...]:
+        """KPIs with a side that hurts that mean something in a window and are known at its end."""
+        return tuple(
+            kpi
+            for kpi in self.kpis
+            if kpi.hurts is not None and kpi.min_window_ms <= self.window_ms and kpi.horizon_ms is None
+        )

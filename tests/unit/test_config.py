@@ -12,6 +12,7 @@ from streams.config_sections import Kafka
 from streams.durations import format_duration, parse_duration
 from streams.engine.spec import EngineSpec
 from streams.errors import ConfigError
+from streams.monitor import Monitor
 from tests.support.kafka.secure import Papers
 
 
@@ -218,3 +219,23 @@ def test_an_encrypted_key_takes_its_password_from_the_environment_and_refuses_a_
     with pytest.raises(ConfigError, match="cannot be used") as refused:
         kafka.security()
     assert "wrong-7" not in str(refused.value)
+
+
+def test_a_kpi_is_given_to_a_detector_by_name(tmp_path: Path) -> None:
+    text = '[detection]\ndetectors = [{kpi = "payment_success_ratio", name = "river.gaussian"}]'
+    spec = load_config(written(tmp_path, text)).monitor_spec()
+    assert spec.detectors == (("payment_success_ratio", "river.gaussian"),)
+    assert Monitor(spec).spec.detectors == spec.detectors
+
+
+def test_an_unknown_detector_is_refused_with_those_that_exist(tmp_path: Path) -> None:
+    path = written(tmp_path, '[detection]\ndetectors = [{kpi = "orders", name = "river.gausian"}]')
+    with pytest.raises(ConfigError, match=r"detection\.detectors.*river\.gaussian.*threshold"):
+        load_config(path)
+
+
+@pytest.mark.parametrize("kpi", ["no_such_ratio", "paid_traffic_ratio", "refund_ratio"])
+def test_a_kpi_that_is_not_judged_is_refused_with_those_that_are(tmp_path: Path, kpi: str) -> None:
+    path = written(tmp_path, f'[detection]\ndetectors = [{{kpi = "{kpi}", name = "threshold"}}]')
+    with pytest.raises(ConfigError, match=rf"detection\.detectors.*{kpi}.*payment_success_ratio"):
+        load_config(path).monitor_spec()
