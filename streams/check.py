@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import urllib.error
+import http.client
 import urllib.request
 from typing import Any
 
@@ -58,8 +58,12 @@ def _check_prometheus(url: str) -> list[Finding]:
     try:
         targets = _ask(url, "/api/v1/targets?state=active")["activeTargets"]
         groups = _ask(url, "/api/v1/rules")["groups"]
-    except (OSError, urllib.error.URLError, ValueError, KeyError) as error:
+        return _prometheus_findings(url, targets, groups)
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         return [Finding("error", url, f"does not answer as a Prometheus ({error})", "correct the address, or start it")]
+
+
+def _prometheus_findings(url: str, targets: list[Any], groups: list[Any]) -> list[Finding]:
     found = []
     workers = [target for target in targets if "funnelwatch" in target["labels"].get("job", "")]
     up = [target for target in workers if target["health"] == "up"]

@@ -126,6 +126,14 @@ def test_without_a_broker_the_exit_code_is_three(arguments: list[str], capsys: p
     assert told.err.count("\n") == (arguments != ["check"])
 
 
+@pytest.mark.parametrize("url", ["prometheus:9090", "http://a b", "http://127.0.0.1:port", "http://127.0.0.1:1"])
+def test_what_is_no_prometheus_is_a_finding(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "--bootstrap", "127.0.0.1:1", "--prometheus", url]) == 3
+    told = capsys.readouterr()
+    assert f"{url}: does not answer as a Prometheus" in told.out
+    assert told.err == ""
+
+
 def test_json_is_alone_on_standard_output(events: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["simulate", "--out", "more.jsonl", "--length", "1m", "--rate", "30", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["to"] == "more.jsonl"
