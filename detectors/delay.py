@@ -21,10 +21,15 @@ SAME_WINDOW, NEXT_STEP, WHOLE_FUNNEL = 0, 4, 12
 CHANGE_GAIN = 8.0
 """Nats by which another kernel has to be better before it is taken."""
 
+ODD = 4.0
+"""Nats that a lag ``e`` times as long or short as the usual one has to make up for, growing with the square; in a few
+hours a rate that wanders looks like a lag of a quarter of an hour."""
+
 STEADY = 25
 """Minutes over which the rate counts as steady when kernels are compared; with two hours a rate that follows the day
 looks like a shorter lag."""
 
+SHORTEST = 0.25
 CAP = 25.0
 DAY_DECAY = 0.93
 
@@ -54,7 +59,7 @@ class DelayBank:
         self.once, self.first = np.zeros((0, len(ONCE))), np.zeros((0, len(TWICE)))
         self.twice = np.zeros((0, len(TWICE)))
         self.mean_count, self.mean_exposure = np.zeros(0), np.zeros((0, width))
-        self.loss = np.zeros((0, width))
+        self.loss, self.odd = np.zeros((0, width)), np.zeros((0, width))
         self.kernel: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.seen: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.delayed: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
@@ -67,6 +72,8 @@ class DelayBank:
         self.mean_count = np.append(self.mean_count, 0.0)
         self.mean_exposure = np.vstack([self.mean_exposure, np.zeros((1, self.loss.shape[1]))])
         self.loss = np.vstack([self.loss, np.zeros((1, self.loss.shape[1]))])
+        lags = np.log(np.maximum(np.concatenate([ONCE, TWICE]), SHORTEST))
+        self.odd = np.vstack([self.odd, ODD * (lags - lags[kernel])[None, :] ** 2])
         self.kernel = np.append(self.kernel, kernel)
         self.seen = np.append(self.seen, 0)
         self.delayed = np.append(self.delayed, kernel != SAME_WINDOW)
@@ -104,7 +111,8 @@ class DelayBank:
     def choose(self, parent: NDArray[np.int64]) -> None:
         """Take the kernel that lost least where it is clearly better; a segment goes with its whole."""
         rows = np.arange(len(self.kernel))
-        best = self.loss.argmin(axis=1)
-        better = self.delayed & (self.loss[rows, self.kernel] - self.loss[rows, best] > CHANGE_GAIN)
+        loss = self.loss + self.odd
+        best = loss.argmin(axis=1)
+        better = self.delayed & (loss[rows, self.kernel] - loss[rows, best] > CHANGE_GAIN)
         own = np.where(better, best, self.kernel)
         self.kernel = np.where(parent >= 0, own[np.maximum(parent, 0)], own)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from detectors.delay import NEXT_STEP, SAME_WINDOW, DelayBank
+from tests.detection.library import Shop
 
 ALL = np.ones(1, dtype=bool)
 NO_PARENT = np.array([-1])
@@ -58,3 +59,15 @@ def test_a_segment_takes_the_kernel_of_its_whole():
     bank.add(NEXT_STEP)
     bank.choose(np.array([-1, 0]))
     assert bank.kernel[1] == bank.kernel[0]
+
+
+@pytest.mark.parametrize("seed", [1, 3, 6])
+def test_a_rate_that_wanders_for_hours_is_not_taken_for_a_long_lag(seed: int):
+    bank = DelayBank(60_000)
+    bank.add(NEXT_STEP)
+    windows = Shop(1000, 242, seed=seed, start_minute=540).windows()
+    for counters in (window.rows[()].counters for window in windows):
+        look = bank.look(np.array([float(counters["reached.product"])]))
+        bank.learn(look, np.array([float(counters.get("reached.cart", 0))]), ALL)
+    bank.choose(NO_PARENT)
+    assert bank.kernel[0] == NEXT_STEP
