@@ -35,7 +35,7 @@ class NamedJudge:
     """
 
     def __init__(self, name: str, hurts: str, warm_up: int, policy: PolicySpec) -> None:
-        self.hurts, self.policy_spec = hurts, policy
+        self.hurts = hurts
         self.guard = create(name, warm_up=warm_up, hurts=hurts)
         self.policy = Policy(policy)
         self.number = 0

@@ -43,7 +43,6 @@ class EngineSpec:
     product_dimensions: tuple[str, ...] = ("category",)
     pairs: tuple[tuple[str, str], ...] = ()
     max_values: int = 50
-    value_memory_ms: int = DAY_MS
     derive_event_id: Literal["content", "none"] = "content"
     max_record_bytes: int = 1 << 20
     page_view_events: tuple[str, ...] = ("page_view",)
