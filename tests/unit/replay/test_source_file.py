@@ -88,7 +88,11 @@ def test_progress_is_told_in_bytes_of_the_file(tmp_path: Path) -> None:
     assert (source.total_bytes, told) == (path.stat().st_size, path.stat().st_size)
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"{}\n" * 100)[:-20], zstandard.compress(b"{}\n" * 100)[:-9]])
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(b"{}\n" * 100)[:-20], zstandard.compress(b"{}\n" * 100)[:-9]],
+    ids=["gzip", "zstd"],  # bytes of gzip hold the time: workers would collect different tests
+)
 def test_broken_compression_is_an_error_that_names_the_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "day.jsonl.gz"
     path.write_bytes(content)
