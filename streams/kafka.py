@@ -28,6 +28,7 @@ __all__ = [
     "describe_topics",
     "first_offset_since",
     "log_bounds",
+    "partition_count",
     "read_topic",
     "refuse_closed_group",
 ]
@@ -98,6 +99,27 @@ async def describe_topics(client_args: Mapping[str, Any], names: Collection[str]
             told = {one["topic"]: len(one["partitions"]) for one in await admin.describe_topics(present)}
             configs = await _configs(admin, present)
             return {name: TopicInfo(told[name], configs.get(name, {})) for name in present}
+
+
+async def partition_count(client_args: Mapping[str, Any], topics: Sequence[str]) -> int:
+    """How many partitions the source topics have; ``BrokerError`` where one is missing or they differ."""
+    told = await describe_topics(client_args, topics)
+    for topic in topics:
+        if topic not in told:
+            raise BrokerError(
+                "no such topic",
+                key="topic",
+                value=topic,
+                way_out="name the topics of the shop in [[source]], or create them with `funnelwatch topics`",
+            )
+    counts = {topic: info.partitions for topic, info in told.items()}
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
+        raise BrokerError(
+            f"source topics have different numbers of partitions ({shown})",
+            way_out="key them by session and give them the same number of partitions",
+        )
+    return next(iter(counts.values()))
 
 
 async def create_topics(client_args: Mapping[str, Any], plans: Sequence[TopicPlan]) -> None:

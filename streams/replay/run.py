@@ -16,6 +16,7 @@ from streams.coarse import zone_of
 from streams.engine.batch import Batch
 from streams.engine.rows import encode_row
 from streams.engine.spec import DAY_MS, EngineSpec, SourceSpec
+from streams.kafka import partition_count
 from streams.merge import MergedWindow, keep_ms
 from streams.monitor import Judgement, Monitor
 from streams.outputs import check_output, partial_of
@@ -26,7 +27,7 @@ from streams.replay.past import Past, rows_of, told_rows, what_fired
 from streams.replay.report import render
 from streams.replay.review import Accounting, Replayed, Review
 from streams.replay.source_file import file_sources, in_step
-from streams.replay.source_topic import Caught, TopicRange, partition_count
+from streams.replay.source_topic import Caught, TopicRange
 
 __all__ = ["changing_ms", "needed_ms", "replay_file", "replay_topics"]
 

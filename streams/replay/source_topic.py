@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.engine.batch import Batch
-from streams.errors import BrokerError
-from streams.kafka import broker_errors, describe_topics
+from streams.kafka import broker_errors
 
-__all__ = ["Caught", "Seeker", "TopicRange", "partition_count"]
+__all__ = ["Caught", "Seeker", "TopicRange"]
 
 POLL_MS = 200
 MAX_RECORDS = 5_000
@@ -27,25 +26,6 @@ class Caught(NamedTuple):
 
     topic: str
     partition: int
-
-
-async def partition_count(client_args: Mapping[str, Any], topics: Sequence[str]) -> int:
-    """How many partitions the source topics have; ``BrokerError`` where one is missing or they differ."""
-    told = await describe_topics(client_args, topics)
-    for topic in topics:
-        if topic not in told:
-            raise BrokerError(
-                "no such topic", key="topic", value=topic, way_out="name the topics of the shop in [[source]]"
-            )
-    counts = {topic: info.partitions for topic, info in told.items()}
-    if len(set(counts.values())) > 1:
-        raise BrokerError(
-            "source topics have different numbers of partitions",
-            key="source",
-            value=counts,
-            way_out="key them by session and give them the same number of partitions",
-        )
-    return next(iter(counts.values()))
 
 
 class TopicRange:

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,8 @@ import zstandard
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
-from streams.errors import BrokerError, InputError
-from streams.kafka import broker_errors, describe_topics
+from streams.errors import InputError
+from streams.kafka import broker_errors, partition_count
 from streams.simulate.shop import Shop, SimRecord
 from streams.simulate.spec import ShopSpec
 
@@ -270,20 +270,3 @@ class Sender:
                 self._known.clear()
             known = self._known[key] = (murmur2(key) & 0x7FFF_FFFF) % self._partitions
         return known
-
-
-async def partition_count(client_args: Mapping[str, Any], topics: Sequence[str]) -> int:
-    """The number of partitions that the topics have in common."""
-    there = await describe_topics(client_args, topics)
-    for topic in topics:
-        if topic not in there:
-            raise BrokerError(
-                "the topic is not there", key="topic", value=topic, way_out="create it with `funnelwatch topics`"
-            )
-    counts = {topic: there[topic].partitions for topic in topics}
-    if len(set(counts.values())) != 1:
-        told = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
-        raise BrokerError(
-            f"source topics differ in their number of partitions ({told})", way_out="recreate them with one count"
-        )
-    return counts[topics[0]]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from streams.engine.batch import Batch
 from streams.errors import BrokerError
-from streams.kafka import TopicPlan, create_topics
-from streams.replay.source_topic import STEP_MS, Caught, Seeker, TopicRange, partition_count
+from streams.kafka import TopicPlan, create_topics, partition_count
+from streams.replay.source_topic import STEP_MS, Caught, Seeker, TopicRange
 from tests.support.brokers import BROKERS, running_broker
 
 
