@@ -68,7 +68,7 @@ def broker_errors(client_args: Mapping[str, Any]) -> Iterator[None]:
     except KafkaConnectionError as error:
         refusal = why_refused(client_args)
         raise BrokerError(
-            refusal.problem if refusal else f"no broker answers ({error})",
+            refusal.problem if refusal else "no broker answers",
             key="kafka.bootstrap",
             value=client_args.get("bootstrap_servers"),
             way_out=refusal.way_out if refusal else "start the broker, or correct the address",

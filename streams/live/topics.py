@@ -99,7 +99,9 @@ def findings(settings: LiveSettings, there: Mapping[str, TopicInfo]) -> list[Fin
     result = [*_missing(settings, there), *_partition_findings(settings, there), *_config_findings(settings, there)]
     troubled = {finding.subject for finding in result if finding.level != "ok"}
     return result + [
-        Finding("ok", name, f"{info.partitions} partitions") for name, info in there.items() if name not in troubled
+        Finding("ok", name, f"{info.partitions} partition{'s' if info.partitions > 1 else ''}")
+        for name, info in there.items()
+        if name not in troubled
     ]
 
 
