@@ -98,10 +98,12 @@ class Browsing:
                     session.others += 1
             visitor = xxh3_64_intdigest(visitor_id.encode(), seed) >> 1 if visitor_id else 0
             if not visitor or visitor != session.visitor:
-                tally.seen.add((leaf, self._meet(key, session, visitor)))
+                tally.seen_leaves.append(leaf)
+                tally.seen_visitors.append(self._meet(key, session, visitor))
             elif not seen:
                 session.seen_ms = start_ms
-                tally.seen.add((leaf, visitor))
+                tally.seen_leaves.append(leaf)
+                tally.seen_visitors.append(visitor)
 
     def _meet(self, key: str, session: Session, visitor: int) -> int:
         """The visitor: the one told, else the first that the session had, else its key."""
@@ -136,7 +138,8 @@ class Browsing:
             self._products.count(event, self._leaves.codes[leaf], tally)
         told = event.visitor_id
         visitor = xxh3_64_intdigest((told or event.key).encode(), self._seed) >> 1
-        tally.seen.add((leaf, visitor))
+        tally.seen_leaves.append(leaf)
+        tally.seen_visitors.append(visitor)
         end = event_ms + self._gap
         due = end if end >= order_ms else order_ms + sessions.grace
         session = Session(event_ms, event_ms, due, leaf, leaf, mask, cohorts, pages, products, others)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from typing import Final
 
@@ -79,17 +80,19 @@ class Tally:
 
     ``codes`` has one entry an event, ``leaf << CODE_BITS | code``; ``sessions`` and ``orders`` are sums by
     ``leaf << COUNTER_BITS | counter`` over session leaves and order leaves; ``products`` sums by
-    ``product_entry``; ``seen`` the visitors by session leaf; ``whole`` what only the whole is told.
+    ``product_entry``; ``seen_leaves`` and ``seen_visitors`` are parallel: session leaf and visitor, the same pair
+    perhaps more than once; ``whole`` what only the whole is told. The arrays are only ever appended to.
     """
 
-    __slots__ = ("codes", "orders", "products", "seen", "sessions", "whole")
+    __slots__ = ("codes", "orders", "products", "seen_leaves", "seen_visitors", "sessions", "whole")
 
     def __init__(self) -> None:
-        self.codes: list[int] = []
+        self.codes = array("q")
         self.sessions: dict[int, int] = {}
         self.orders: dict[int, int] = {}
         self.products: dict[int, int] = {}
-        self.seen: set[tuple[int, int]] = set()
+        self.seen_leaves = array("q")
+        self.seen_visitors = array("q")
         self.whole: dict[str, int] = {}
 
     def note(self, name: str, times: int = 1) -> None:
@@ -100,12 +103,16 @@ class Tally:
         """How often each entry of ``codes`` occurs."""
         return Counter(self.codes)
 
+    def seen(self) -> set[tuple[int, int]]:
+        """Each distinct session leaf and visitor."""
+        return set(zip(self.seen_leaves, self.seen_visitors, strict=True))
+
     def session_leaves(self) -> set[int]:
         """The session leaves that it counts by."""
         return (
             {entry >> CODE_BITS for entry in self.codes}
             | {entry >> COUNTER_BITS for entry in self.sessions}
-            | {leaf for leaf, _ in self.seen}
+            | set(self.seen_leaves)
         )
 
     def order_leaves(self) -> set[int]:
@@ -114,10 +121,11 @@ class Tally:
 
     def renumber(self, sessions: dict[int, int], orders: dict[int, int]) -> None:
         """Count by the new numbers of the leaves."""
-        self.codes = [sessions[entry >> CODE_BITS] << CODE_BITS | entry & CODE_MASK for entry in self.codes]
+        codes = (sessions[entry >> CODE_BITS] << CODE_BITS | entry & CODE_MASK for entry in self.codes)
+        self.codes = array("q", codes)
         self.sessions = _renumbered(self.sessions, sessions)
         self.orders = _renumbered(self.orders, orders)
-        self.seen = {(sessions[leaf], visitor) for leaf, visitor in self.seen}
+        self.seen_leaves = array("q", (sessions[leaf] for leaf in self.seen_leaves))
 
 
 def _renumbered(sums: dict[int, int], leaves: dict[int, int]) -> dict[int, int]:

@@ -63,7 +63,7 @@ class RollUp:
     def _unite(self, tally: Tally, rolled: Rolled) -> None:
         """Put the visitors of each leaf into its segments."""
         visitors: dict[int, list[int]] = {}
-        for leaf, visitor in tally.seen:
+        for leaf, visitor in tally.seen():
             visitors.setdefault(leaf, []).append(visitor)
         for leaf, keys in visitors.items():
             for segment in self._sessions.segments(leaf):

@@ -75,7 +75,8 @@ class Shop:
             if self.products.axes:
                 self.products.count(event, self.leaves.codes[leaf], tally)
         if IS_SHOPPER[kind]:
-            tally.seen.add((leaf, self._visitor(event, joined)))
+            tally.seen_leaves.append(leaf)
+            tally.seen_visitors.append(self._visitor(event, joined))
         paid = False
         if IS_ORDER[kind]:
             paid = self.payments.apply(event, self.leaves.codes[leaf], session is None, tally)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from hashlib import blake2b
 from typing import Final
@@ -168,7 +169,7 @@ def _dump_tally(place: tuple[int, int], tally: Tally) -> TallyState:
         sessions=_sums(tally.sessions),
         orders=_sums(tally.orders),
         products=_sums(tally.products),
-        seen=sorted(tally.seen),
+        seen=sorted(tally.seen()),
         whole=sorted(tally.whole.items()),
     )
 
@@ -179,8 +180,9 @@ def _sums(sums: dict[int, int]) -> Sums:
 
 def _load_tally(state: TallyState) -> Tally:
     tally = Tally()
-    tally.codes = list(Counter(dict(state.codes)).elements())
+    tally.codes = array("q", Counter(dict(state.codes)).elements())
     tally.sessions, tally.orders, tally.whole = dict(state.sessions), dict(state.orders), dict(state.whole)
     tally.products = dict(state.products)
-    tally.seen = set(state.seen)
+    tally.seen_leaves = array("q", (leaf for leaf, _ in state.seen))
+    tally.seen_visitors = array("q", (visitor for _, visitor in state.seen))
     return tally
