@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from detectors.delay import NEXT_STEP
 from detectors.policy import Policy, PolicySpec, Standing
 from detectors.reading import Reading, read
 from detectors.scan import LAG, TRACKED, Look, Scan, SeriesSpec
-from detectors.seasonal import Basis, segment_basis
+from detectors.seasonal import Basis, Note, segment_basis
 
 __all__ = ["Bank", "Judged", "Loss", "Series"]
 
@@ -109,6 +109,12 @@ class Bank:
         self.paging: NDArray[np.bool_] = np.zeros(0, dtype=bool)
         self._segment_prior = segment_basis(basis)
         self._masked_for: dict[int, int] = {}
+        self.held: frozenset[int] = frozenset()
+        """Series whose alerts are known to be incidents: they are not taken for a lasting change."""
+        self.accepted: frozenset[int] = frozenset()
+        """Series whose level is known to be the new normal: a standing alert is taken for a lasting change."""
+        self.pardoned: frozenset[int] = frozenset()
+        """Series whose state is known to be usual: no alert begins, and all is learnt."""
 
     def admit(self, series: Series, step: int) -> int:
         """Watch a series from the window ``step`` on; a segment's whole must be watched already."""
@@ -121,6 +127,10 @@ class Bank:
         self.index[series.kpi, series.segment] = number
         return number
 
+    def announce(self, notes: tuple[Note, ...]) -> None:
+        """Put these notes in place of those known so far; what differs must lie behind the last window judged."""
+        self.scan.basis = self.scan.model.basis = replace(self.scan.basis, notes=notes)
+
     def look(
         self, step: int, count: Floats, upstream: Floats, seen: NDArray[np.bool_], border: Floats
     ) -> tuple[Look, Reading]:
@@ -132,6 +142,9 @@ class Bank:
         """Move the alerts on; nothing is learnt yet."""
         standings = [CALM] * len(self.series)
         ready = self.warm(look.step) & look.seen & self.paging
+        for i in self.pardoned:
+            self._pardon(i, look.step)
+            ready[i] = False
         for number in np.flatnonzero(ready & (reading.score >= self.policy.suspect)):
             standings[int(number)] = self._stand(int(number), look, reading, float(reading.score[number]))
         for i, policy in enumerate(self.policies):
@@ -158,6 +171,7 @@ class Bank:
             if judged.standings[i].began:
                 self.scan.mask(i, freeze_from(int(judged.reading.since[i]), step), step)
         near = np.maximum(judged.reading.score, judged.reading.other) >= NEAR
+        near[list(self.pardoned)] = False
         for number in np.flatnonzero(near):
             i = int(number)
             held = self._masked_for.get(i, 0) + 1
@@ -178,7 +192,8 @@ class Bank:
         since_ms = int(reading.since[i]) * self.window_ms
         gone = self.scan.specs[i].hurts < 0 and float(look.observed[i, HOUR]) == 0
         calm = self._calm(i, look) if i in self.losses else None
-        standing = policy.step(step, score, since_ms, calm, hold=gone)
+        hold = gone or i in self.held
+        standing = policy.step(step, score, since_ms, calm, hold=hold, accept=i in self.accepted and i in self.losses)
         if standing.began:
             self.losses[i] = self._open(i, look, reading, score)
         elif standing.active and i in self.losses:
@@ -196,6 +211,12 @@ class Bank:
         if standing.broke:
             self.scan.model.shift(i, 0.0, DOUBT_AFTER_BREAK)
         return standing
+
+    def _pardon(self, i: int, step: int) -> None:
+        """An alert that stands is dropped without a word, and no window reaches back into what was expected."""
+        self.losses.pop(i, None)
+        self.policies[i].drop()
+        self.scan.restart(i, step)
 
     def _accept(self, i: int) -> None:
         loss = self.losses[i]

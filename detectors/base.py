@@ -109,3 +109,6 @@ class Incident:
     orders_lost_high: float | None = None
     attribution: tuple[tuple[SegmentKey, float], ...] = ()
     """Segments by their share of the change, the largest first."""
+    label: str | None = None
+    """What an operator said of it (``incident``, ``expected``, ``new-normal``), or ``withdrawn``: what was learnt later
+    explains it."""

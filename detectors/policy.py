@@ -82,7 +82,14 @@ class Policy:
         return self.since_ms is None and not self.unsure
 
     def step(
-        self, number: int, score: float, since_ms: int, calm: float | None = None, *, hold: bool = False
+        self,
+        number: int,
+        score: float,
+        since_ms: int,
+        calm: float | None = None,
+        *,
+        hold: bool = False,
+        accept: bool = False,
     ) -> Standing:
         """Take the score of window ``number`` (they may be skipped, never repeated).
 
@@ -94,8 +101,11 @@ class Policy:
             Evidence of this window alone for recovery, in nats; None: told from the score.
         hold
             Do not take what is seen for a lasting change, however long it lasts: nothing at all is no new level.
+        accept
+            Take what is seen for a lasting change at once: somebody who knows has said so.
         """
-        if not hold and self.since_ms is not None and number - self.began_at >= self.spec.timeout:
+        lasting = accept or number - self.began_at >= self.spec.timeout
+        if not hold and self.since_ms is not None and lasting:
             return self._end(number, timed_out=True)
         alarmed = score >= 1.0
         self._fade(number, alarmed or self.since_ms is not None)
@@ -109,6 +119,11 @@ class Policy:
         if self.since_ms is not None:
             return self._stand(number, score, calm)
         return self._watch(number, score, since_ms, alarmed)
+
+    def drop(self) -> None:
+        """Forget the alert that stands, and the windows that led to it."""
+        self.since_ms, self.back = None, 0.0
+        self.hits.clear()
 
     def _watch(self, number: int, score: float, since_ms: int, alarmed: bool) -> Standing:
         if alarmed:

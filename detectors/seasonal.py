@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.base import SegmentKey
+
 __all__ = ["Basis", "Note", "rate_basis", "segment_basis", "volume_basis"]
 
 Floats = NDArray[np.float64]
@@ -30,6 +32,8 @@ class Note(NamedTuple):
     start_ms: int
     end_ms: int
     name: str = ""
+    scope: SegmentKey = ()
+    """The segment that it is for; empty: the whole shop."""
 
 
 @dataclass(frozen=True)
