@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,16 +11,18 @@ from typing import Any
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import TopicPartitionState
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from faust.transport.conductor import Conductor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.live.app import build_app
 from streams.live.settings import LiveSettings
-from streams.live.transport import BatchConsumer, BatchThread, Hooks, PromptConductor, _Fetched
+from streams.live.transport import BatchConsumer, BatchThread, Hooks, PromptConductor, _Fetched, _Unwrapped
 
 
 async def nothing(*_: Any) -> None:
@@ -34,6 +37,10 @@ def app_of(tmp_path: Path, positions: dict[TP, int]) -> faust.App:
 
 def record(offset: int) -> Any:
     return SimpleNamespace(offset=offset, timestamp=1_000 + offset, timestamp_type=0)
+
+
+def an_idle_client() -> Any:
+    return SimpleNamespace(_fetcher=SimpleNamespace(_records=OrderedDict()))
 
 
 def test_the_private_names_that_are_overridden_still_exist() -> None:
@@ -70,6 +77,24 @@ def test_the_names_of_aiokafka_that_are_read_still_exist() -> None:
     assert isinstance(TopicPartitionState.has_valid_position, property)
     assert "self._records = " in inspect.getsource(Fetcher.__init__)
     assert "del self._records[tp]" in inspect.getsource(Fetcher.fetched_records)
+
+
+def test_records_are_handed_out_as_they_are_parsed_and_an_error_as_it_is() -> None:
+    tp = TP("clickstream", 0)
+    told = [(5, 1_000, b"s-1", b"{}"), (6, 1_001, None, b"{2}"), (7, 999, b"", None)]
+    written = DefaultRecordBatchBuilder(2, 0, False, -1, -1, -1, 1 << 16)
+    for offset, timestamp, key, value in told:
+        written.append(offset, timestamp, key, value, [])
+    position = SimpleNamespace(paused=False, position=5, consumed_to=lambda offset: None)
+    assignment = SimpleNamespace(active=True, state_value=lambda _: position)
+    records = PartitionRecords(tp, MemoryRecords(bytes(written.build())), [], 5, None, None, True, 1)
+    fetched = _Unwrapped()
+    fetched[tp] = FetchResult(tp, partition_records=records, assignment=assignment, backoff=0.1)
+    fetched[TP("orders", 0)] = error = FetchError(error=KafkaError(), backoff=0.1)
+    found = fetched[tp].getall()
+    assert [(one.offset, one.timestamp, one.key, one.value) for one in found] == told
+    assert fetched[TP("orders", 0)] is error
+    assert "self._consumer_record(tp, record)" in inspect.getsource(PartitionRecords)
 
 
 def test_a_flow_that_resumes_is_always_sought_first() -> None:
@@ -151,7 +176,7 @@ def test_a_fetch_that_outlives_the_flow_puts_its_records_back(consumer: Any) -> 
     consumer.flow_active = False
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", records)
-        result = asyncio.get_event_loop().run_until_complete(thread._fetch_records(None, None))
+        result = asyncio.get_event_loop().run_until_complete(thread._fetch_records(an_idle_client(), None))
     assert not result
     assert sought == {TP("clickstream", 0): 7}
 
@@ -167,9 +192,9 @@ def test_each_fetch_tells_where_the_one_before_it_ended(consumer: Any) -> None:
         consumer.flow_active = True
         thread._ensure_consumer = lambda: SimpleNamespace(seek=lambda tp, offset: None)
         thread.taken = {TP("clickstream", 0): 6}
-        after = [(await thread._fetch_records(None, None))[TP("clickstream", 0)].after for _ in range(2)]
+        after = [(await thread._fetch_records(an_idle_client(), None))[TP("clickstream", 0)].after for _ in range(2)]
         await thread.go_back(TP("clickstream", 0), 9)
-        after.append((await thread._fetch_records(None, None))[TP("clickstream", 0)].after)
+        after.append((await thread._fetch_records(an_idle_client(), None))[TP("clickstream", 0)].after)
         assert after == [6, 9, 9]
 
     with pytest.MonkeyPatch.context() as patch:
