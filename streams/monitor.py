@@ -11,8 +11,7 @@ import numpy as np
 from detectors.bank import Bank, Judged, Series, freeze_from
 from detectors.base import Incident, Observation, SegmentKey, Verdict, VerdictKind
 from detectors.border import Border
-from detectors.delay import NEXT_STEP, SAME_WINDOW, WHOLE_FUNNEL
-from detectors.fusion import Pair, fuse_into
+from detectors.fusion import fuse_into
 from detectors.incidents import IncidentBook
 from detectors.named import NamedJudge
 from detectors.policy import PolicySpec
@@ -25,6 +24,7 @@ from streams.anomalies import decode_incident, decode_verdict, encode_incident, 
 from streams.engine.rows import WHOLE, Row
 from streams.kpis import Kpi, counters_of
 from streams.merge import MergedWindow
+from streams.monitor_series import PAIRS, STEPS, rank_of, series_of
 from streams.monitor_spec import SEGMENT_KPIS, MonitorSpec, Note
 from streams.monitor_worth import Worth
 
@@ -39,45 +39,6 @@ __all__ = [
     "encode_incident",
     "encode_verdict",
 ]
-
-RANKS = (
-    "payment_answer_ratio",
-    "payment_success_ratio",
-    "checkout_ratio",
-    "add_to_cart_ratio",
-    "payment_confirmation_ratio",
-    "payment_completion_ratio",
-    "payment_conversion_ratio",
-    "order_conversion_ratio",
-    "payment_overall_ratio",
-    "conversion_ratio",
-    "sessions",
-    "bounce_ratio",
-    "browse_depth",
-    "dwell_seconds",
-    "cart_abandonment_ratio",
-    "page_views",
-    "visitors",
-    "cart_items",
-    "orders",
-)
-"""Causes before their effects: of KPIs that fall together the first is the one to tell."""
-
-STEPS = (
-    Kpi("_product_step", ("reached.product",), ("sessions",), "ratio", "down"),
-    Kpi("_order_step", ("reached.ordered",), ("reached.checkout",), "ratio", "down"),
-)
-"""Steps of the funnel that are no KPI of their own; they tell lost tracking from lost shoppers."""
-
-PAIRS = (
-    Pair("add_to_cart_ratio", "checkout_ratio", "tracking"),
-    Pair("checkout_ratio", "_order_step", "tracking"),
-    Pair("_order_step", "payment_conversion_ratio", "tracking"),
-    Pair("order_conversion_ratio", "payment_conversion_ratio", "tracking"),
-    Pair("order_conversion_ratio", "sessions", "bots"),
-    Pair("conversion_ratio", "sessions", "bots"),
-)
-"""One cause behind two findings: an event type that is lost, or sessions that never buy."""
 
 RENAMED_WITHIN = 15
 """Windows of an alert in which its cause may still turn out to be another."""
@@ -189,7 +150,7 @@ class Monitor:
             verdicts += verdicts_of(group.bank, each, group.given, window.end_ms, kind)
             alerts += alerts_of(group.bank, each, kind, self._units, orders_per)
         for kpi, judge in self._named.items():
-            verdict, alert = judge.observe(self._observation(kpi, counters, window), self._units[kpi], _rank(kpi))
+            verdict, alert = judge.observe(self._observation(kpi, counters, window), self._units[kpi], rank_of(kpi))
             verdicts.append(verdict)
             alerts += [] if alert is None else [alert]
         self._learn(judged, step, partial=bool(window.missing))
@@ -210,7 +171,7 @@ class Monitor:
                 weight = self._weight(kpi, counters)
                 if weight is None:
                     continue
-                number = group.bank.admit(_series(kpi, WHOLE, weight), step)
+                number = group.bank.admit(series_of(kpi, WHOLE, weight), step)
             group.given[number] = (successes, trials)
 
     def _read_segments(self, rows: dict[SegmentKey, Row], step: int) -> None:
@@ -228,7 +189,7 @@ class Monitor:
                 continue
             for kpi in self._segment_kpis:
                 if (kpi.name, segment) not in bank.index and room > 0 and self._worth(kpi, segment, row, rows):
-                    number = bank.admit(_series(kpi, segment, 1.0), step)
+                    number = bank.admit(series_of(kpi, segment, 1.0), step)
                     given[number] = kpi.counts(row.counters)
                     room -= 1
 
@@ -352,31 +313,3 @@ class Monitor:
         self._rates.bank.scan.extra[:] = CROWD_DOUBT if felt else 0.0
         if felt:
             self._volumes.bank.freeze(step - LAG, step)
-
-
-def _series(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
-    inside = bool(set(kpi.numerator) & set(kpi.denominator or ()))
-    return Series(
-        kpi=kpi.name,
-        segment=segment,
-        volume=kpi.denominator is None,
-        hurts=1 if kpi.hurts == "up" else -1,
-        kernel=_kernel(kpi, inside=inside),
-        binomial=kpi.unit == "ratio" and (inside or kpi.delay_ms > 0),
-        delay_ms=kpi.delay_ms,
-        rank=_rank(kpi.name),
-        paging=not kpi.name.startswith("_"),
-        weight=weight,
-        scale=kpi.scale,
-    )
-
-
-def _rank(kpi: str) -> int:
-    return RANKS.index(kpi) if kpi in RANKS else len(RANKS)
-
-
-def _kernel(kpi: Kpi, *, inside: bool) -> int:
-    """How successes follow their trials to begin with; the delay is learnt where there can be one."""
-    if kpi.unit != "ratio" or inside or kpi.delay_ms:
-        return SAME_WINDOW
-    return WHOLE_FUNNEL if kpi.denominator == ("sessions",) and kpi.name != "_product_step" else NEXT_STEP

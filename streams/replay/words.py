@@ -9,7 +9,7 @@ from detectors.base import Incident
 from streams.durations import format_duration
 from streams.engine.rows import Segment
 from streams.kpis import minor_exponent
-from streams.monitor import RANKS
+from streams.monitor_series import RANKS
 from streams.replay.options import show_moment
 
 __all__ = ["badge", "causes_first", "name_segment", "said", "show_cost", "show_span", "table"]

@@ -1,0 +1,80 @@
+"""Which series the monitor watches and what each is to the others: causes, steps and pairs, as data."""
+
+from __future__ import annotations
+
+from detectors.bank import Series
+from detectors.base import SegmentKey
+from detectors.delay import NEXT_STEP, SAME_WINDOW, WHOLE_FUNNEL
+from detectors.fusion import Pair
+from streams.kpis import Kpi
+
+__all__ = ["PAIRS", "RANKS", "STEPS", "rank_of", "series_of"]
+
+RANKS = (
+    "payment_answer_ratio",
+    "payment_success_ratio",
+    "checkout_ratio",
+    "add_to_cart_ratio",
+    "payment_confirmation_ratio",
+    "payment_completion_ratio",
+    "payment_conversion_ratio",
+    "order_conversion_ratio",
+    "payment_overall_ratio",
+    "conversion_ratio",
+    "sessions",
+    "bounce_ratio",
+    "browse_depth",
+    "dwell_seconds",
+    "cart_abandonment_ratio",
+    "page_views",
+    "visitors",
+    "cart_items",
+    "orders",
+)
+"""Causes before their effects: of KPIs that fall together the first is the one to tell."""
+
+STEPS = (
+    Kpi("_product_step", ("reached.product",), ("sessions",), "ratio", "down"),
+    Kpi("_order_step", ("reached.ordered",), ("reached.checkout",), "ratio", "down"),
+)
+"""Steps of the funnel that are no KPI of their own; they tell lost tracking from lost shoppers."""
+
+PAIRS = (
+    Pair("add_to_cart_ratio", "checkout_ratio", "tracking"),
+    Pair("checkout_ratio", "_order_step", "tracking"),
+    Pair("_order_step", "payment_conversion_ratio", "tracking"),
+    Pair("order_conversion_ratio", "payment_conversion_ratio", "tracking"),
+    Pair("order_conversion_ratio", "sessions", "bots"),
+    Pair("conversion_ratio", "sessions", "bots"),
+)
+"""One cause behind two findings: an event type that is lost, or sessions that never buy."""
+
+
+def series_of(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
+    """The series of a KPI; ``weight`` is the size of one event in a sum of amounts."""
+    inside = bool(set(kpi.numerator) & set(kpi.denominator or ()))
+    return Series(
+        kpi=kpi.name,
+        segment=segment,
+        volume=kpi.denominator is None,
+        hurts=1 if kpi.hurts == "up" else -1,
+        kernel=_kernel(kpi, inside=inside),
+        binomial=kpi.unit == "ratio" and (inside or kpi.delay_ms > 0),
+        delay_ms=kpi.delay_ms,
+        rank=rank_of(kpi.name),
+        paging=not kpi.name.startswith("_"),
+        weight=weight,
+        scale=kpi.scale,
+    )
+
+
+def rank_of(kpi: str) -> int:
+    """How close a KPI is to a cause (low) or to an effect of others (high)."""
+    return RANKS.index(kpi) if kpi in RANKS else len(RANKS)
+
+
+def _kernel(kpi: Kpi, *, inside: bool) -> int:
+    """How successes follow their trials to begin with; the delay is learnt where there can be one."""
+    if kpi.unit != "ratio" or inside or kpi.delay_ms:
+        return SAME_WINDOW
+    return WHOLE_FUNNEL if kpi.denominator == ("sessions",) and kpi.name != "_product_step" else NEXT_STEP
