@@ -115,6 +115,7 @@ class Config(Section):
             product_dimensions=tuple(self.segments.product),
             pairs=tuple((first, second) for first, second in map(sorted, self.segments.pairs)),
             max_values=self.segments.max_values,
+            cube_leaves=self.segments.cube_leaves,
             derive_event_id=self.funnel.derive_event_id,
             max_record_bytes=self.funnel.max_record_bytes,
             page_view_events=tuple(self.funnel.page_view_events),

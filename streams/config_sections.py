@@ -236,6 +236,9 @@ class Segments(Section):
     product: list[Dimension] = Field(["category"], description="of the product views, cart adds and items")
     pairs: list[list[Dimension]] = Field([], description='pairs as well, such as [["device", "channel"]]')
     max_values: int = Field(50, ge=1, le=1_000, description="per dimension; the rest is `other`")
+    cube_leaves: int = Field(
+        200, ge=0, le=10_000, description="combinations of values that a window keeps to say where a loss sits; 0: none"
+    )
 
 
 class Privacy(Section):

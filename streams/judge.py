@@ -8,7 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
-from streams.engine.rows import WHOLE, Row, decode_row
+from streams.engine.cube import Cube, decode_record
+from streams.engine.rows import WHOLE, Row
 from streams.errors import InputError
 from streams.merge import MergedWindow, Merger
 from streams.monitor import Monitor, MonitorSpec, encode_incident, encode_verdict
@@ -59,28 +60,33 @@ def judge_file(rows_path: Path | str, out_path: Path | str | None, spec: Monitor
         ) from error
 
 
-def windows_of(rows: Iterable[Row]) -> Iterator[MergedWindow]:
+def windows_of(rows: Iterable[Row | Cube]) -> Iterator[MergedWindow]:
     """Windows in order of time; rows of partitions are added up, merged ones taken as they are.
 
     Merged rows are expected in order of their windows, as a rows file has them; cohorts are passed over.
     """
     partial: list[Row] = []
+    cubes: list[Cube] = []
     for (start, end), group in groupby(rows, key=lambda row: (row.start_ms, row.end_ms)):
         merged: dict[tuple[tuple[str, str], ...], Row] = {}
         for row in group:
-            if row.partition is not None:
+            if isinstance(row, Cube):
+                cubes.append(row)
+            elif row.partition is not None:
                 partial.append(row)
             elif row.kind == "window":
                 merged[row.segment] = row
         if WHOLE in merged:
             whole = merged[WHOLE]
             yield MergedWindow(start, end, merged, whole.missing_partitions, whole.revision)
-    yield from _merged(partial)
+    yield from _merged(partial, cubes)
 
 
-def _merged(rows: list[Row]) -> Iterator[MergedWindow]:
+def _merged(rows: list[Row], cubes: list[Cube]) -> Iterator[MergedWindow]:
     partitions = sorted({row.partition for row in rows if row.partition is not None})
     merger = Merger(partitions, merge_wait_ms=None)
+    for cube in cubes:
+        merger.push_cube(cube)
     # Corrections are known by now, so they go in before the window is judged.
     for row in sorted(rows, key=lambda row: (row.end_ms, row.kind != "correction", row.segment == WHOLE)):
         merger.push(row, row.end_ms)
@@ -90,12 +96,12 @@ def _merged(rows: list[Row]) -> Iterator[MergedWindow]:
     yield from (window for window in merger.ready(last) if window.kind == "window" and window.judge)
 
 
-def _rows(source: BinaryIO) -> Iterator[Row]:
+def _rows(source: BinaryIO) -> Iterator[Row | Cube]:
     for number, line in enumerate(source, 1):
         if not line.strip():
             continue
         try:
-            yield decode_row(line)
+            yield decode_record(line)
         except InputError as error:
             raise InputError(
                 f"line {number} is {error.problem}",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import datasketches
 
+from streams.engine.cube import Cube, add_cubes
 from streams.engine.rows import WHOLE, Row, RowKind, Segment
 from streams.engine.spec import DAY_MS, HOUR_MS, EngineSpec
 
@@ -24,7 +25,8 @@ class MergedWindow(NamedTuple):
     """One window (or cohort of a window) of all partitions.
 
     ``missing`` are the partitions that had not told their rows. ``judge`` is true the first time only, and never
-    for a window older than one that was judged; ``kind`` and ``horizon_ms`` tell windows from cohorts.
+    for a window older than one that was judged; ``kind`` and ``horizon_ms`` tell windows from cohorts. ``cube`` is
+    that of the partitions which are not missing, where they have told one, and only in what is judged.
     """
 
     start_ms: int
@@ -35,6 +37,7 @@ class MergedWindow(NamedTuple):
     judge: bool = True
     kind: RowKind = "window"
     horizon_ms: int | None = None
+    cube: Cube | None = None
 
 
 def combine(rows: Iterable[Row]) -> Row:
@@ -171,6 +174,8 @@ class Merger:
         self._judged: dict[Lane, int] = defaultdict(lambda: _NEVER)
         self._left_ms = _NEVER
         self._settled: list[MergedWindow] | None = [] if keep_settled else None
+        self._cubes: dict[int, dict[int, Cube]] = defaultdict(dict)
+        """By end of the window and partition, until the window is judged."""
 
     @property
     def partitions(self) -> tuple[int, ...]:
@@ -190,6 +195,11 @@ class Merger:
             self._place(row, row.partition, lane, now_ms)
         if row.segment == WHOLE and row.kind != "correction":
             self._advance(row.partition, lane, row.end_ms)
+
+    def push_cube(self, cube: Cube) -> None:
+        """Take the cube of a partition's window, which comes before the row of its whole; nothing waits for it."""
+        if cube.partition is not None and cube.end_ms > self._judged["window", None]:
+            self._cubes[cube.end_ms][cube.partition] = cube
 
     def close(self, partition: int) -> None:
         """Wait for this partition no longer: it has told everything."""
@@ -257,8 +267,18 @@ class Merger:
             judge = slot.begun and end_ms > self._judged[lane]
             if judge:
                 self._judged[lane] = end_ms
-            due.append(self._publish(slot, judge=judge))
+            window = self._publish(slot, judge=judge)
+            if lane[0] == "window":
+                window = window._replace(cube=self._cube(slot) if judge else None)
+            due.append(window)
         return due
+
+    def _cube(self, slot: _Slot) -> Cube | None:
+        """The cubes of a window that is judged now, added; those of windows before it are of no use any more."""
+        cube = add_cubes(each for n, each in self._cubes.get(slot.end_ms, {}).items() if n in slot.told)
+        for end_ms in [end_ms for end_ms in self._cubes if end_ms <= slot.end_ms]:
+            del self._cubes[end_ms]
+        return cube
 
     def _publish(self, slot: _Slot, *, judge: bool) -> MergedWindow:
         slot.revision += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from streams.engine.cube import Cube
 from streams.engine.rows import Row
 
 __all__ = ["NO_APPEND_TIME", "Batch", "Outcome", "Reject"]
@@ -38,8 +39,12 @@ class Reject(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one call to the engine brought: closed rows, rejects, and the number of records it absorbed."""
+    """What one call to the engine brought: closed rows, rejects, the number of records it absorbed, and cubes.
+
+    A cube is of a window whose rows are among these; it is to be told before them.
+    """
 
     rows: list[Row]
     rejects: list[Reject]
     records: int
+    cubes: Sequence[Cube] = ()

@@ -123,7 +123,7 @@ class Engine:
             self.set_caught_up(topic, True)
             source.forget_missing()
         outcome = self.drain()
-        self._rows, self._rejects = outcome.rows, outcome.rejects
+        self._rows, self._rejects, self._shop.ledger.cubes = outcome.rows, outcome.rejects, list(outcome.cubes)
         shop, ledger = self._shop, self._shop.ledger
         stream_ms = self.stream_ms if self.stream_ms is not None else 0
         while True:
@@ -336,6 +336,7 @@ class Engine:
         return decoded[held.place].event if held.place < len(decoded) else None
 
     def _outcome(self, absorbed: int) -> Outcome:
-        outcome = Outcome(self._rows, self._rejects, absorbed)
-        self._rows, self._rejects = [], []
+        ledger = self._shop.ledger
+        outcome = Outcome(self._rows, self._rejects, absorbed, ledger.cubes)
+        self._rows, self._rejects, ledger.cubes = [], [], []
         return outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import orjson
 
@@ -13,6 +13,7 @@ from streams.errors import InputError
 __all__ = ["WHOLE", "Row", "RowKind", "Segment", "decode_row", "encode_row", "row_key", "row_order"]
 
 RowKind = Literal["window", "cohort", "correction"]
+KINDS = frozenset(get_args(RowKind))
 Segment = tuple[tuple[str, str], ...]
 """Sorted ``(dimension, value)`` pairs: none is the whole, one a single value, two a configured pair."""
 
@@ -100,6 +101,8 @@ def decode_row(data: bytes) -> Row:
     """
     try:
         told = orjson.loads(data)
+        if told.get("row", "window") not in KINDS:
+            raise ValueError(f"it is a {told['row']!r}")
         sketch = told.get("visitors_sketch")
         return Row(
             kind=told.get("row", "window"),

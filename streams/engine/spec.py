@@ -46,11 +46,14 @@ class EngineSpec:
     derive_event_id: Literal["content", "none"] = "content"
     max_record_bytes: int = 1 << 20
     page_view_events: tuple[str, ...] = ("page_view",)
+    cube_leaves: int = 200
+    """Most combinations of a window's cube, each side; 0: no cube. It changes no row."""
+
     salt: str = field(default="", repr=False)
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over everything that changes the meaning of a row (not the salt, not topic names).
+        """16 hex digits over everything that changes the meaning of a row (not the salt, the cube or topic names).
 
         >>> EngineSpec().fingerprint == EngineSpec(salt="s").fingerprint
         True
@@ -58,5 +61,6 @@ class EngineSpec:
         False
         """
         told = asdict(replace(self, salt="", sources=()))
+        del told["cube_leaves"]
         text = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from streams.engine.counters import CounterNames, Tally
+from streams.engine.cube import Cube, CubeMaker
 from streams.engine.rollup import Rolled, RollUp
 from streams.engine.rows import WHOLE, Row, RowKind
-from streams.engine.sketch import sketch_visitors
 from streams.engine.spec import EngineSpec
 from streams.errors import ConfigError
 from streams.events import STAGES
@@ -66,6 +66,9 @@ class Ledger:
         self.open: dict[int, Tally] = {}
         self.cohorts: dict[Place, Tally] = {}
         self.corrections: dict[Place, Tally] = {}
+        self.cube_maker: CubeMaker | None = None
+        self.cubes: list[Cube] = []
+        """Of the windows that closed since they were last taken."""
         self.numbers: dict[Place, dict[str, int]] = {}
         """Corrections sent so far, by window and segment (as text)."""
 
@@ -161,8 +164,13 @@ class Ledger:
         if tally is None and not owed:
             return []
         rolled = self._rollup.roll(tally) if tally is not None else {}
+        if tally is not None and self.cube_maker is not None:
+            sessions, orders = self.cube_maker.make(tally)
+            if sessions.leaves or orders.leaves:
+                end = start + self._window
+                self.cubes.append(Cube(start, end, self._partition, sessions, orders, self._fingerprint))
         if owed:
-            rolled.setdefault(WHOLE, ({}, set()))
+            rolled.setdefault(WHOLE, ({}, None))
         return self._rows("window", (start, NO_HORIZON), rolled)
 
     def _rows(self, kind: RowKind, place: Place, rolled: Rolled) -> list[Row]:
@@ -170,7 +178,7 @@ class Ledger:
         start, horizon = place
         rows = []
         for segment in sorted(rolled, key=lambda segment: (not segment, len(segment), segment)):
-            counters, seen = rolled[segment]
+            counters, sketch = rolled[segment]
             rows.append(
                 Row(
                     kind=kind,
@@ -182,7 +190,7 @@ class Ledger:
                     spec=self._fingerprint,
                     horizon_ms=None if horizon == NO_HORIZON else horizon,
                     correction=self._number(place, str(segment)) if kind == "correction" else 0,
-                    sketch=sketch_visitors(seen) if seen else None,
+                    sketch=sketch,
                 )
             )
         return rows

@@ -13,6 +13,7 @@ from aiokafka.partitioner import murmur2
 from faust.types import TP
 
 from streams.engine.batch import Batch, Outcome, Reject
+from streams.engine.cube import cube_key, encode_cube
 from streams.engine.engine import Engine
 from streams.engine.rows import encode_row, row_key
 from streams.live.logs import get_logger
@@ -287,6 +288,8 @@ class Ingest:
         lane.dirty = True
         self.sources.judged(partition, outcome, lane.engine.counts.get("late", 0))
         settings = self._settings
+        for cube in outcome.cubes:
+            self._outbox.put(partition, settings.kpi_topic, cube_key(cube), encode_cube(cube), 0)
         for row in outcome.rows:
             self._outbox.put(partition, settings.kpi_topic, row_key(row), encode_row(row), 0)
         for reject in outcome.rejects:

@@ -8,7 +8,8 @@ from typing import Any
 
 from detectors.base import Incident
 from streams.anomalies import encode_incident
-from streams.engine.rows import WHOLE, decode_row, encode_row, row_key
+from streams.engine.cube import Cube, decode_record
+from streams.engine.rows import WHOLE, encode_row, row_key
 from streams.errors import InputError
 from streams.kpis import counters_of
 from streams.live.logs import get_logger
@@ -105,10 +106,13 @@ class Watch:
             if record.value is None:
                 continue
             try:
-                row = decode_row(record.value)
+                row = decode_record(record.value)
             except InputError as error:
                 logger.warning("no_row at=%s[0]@%d: %s", self._settings.kpi_topic, record.offset, error)
                 self._view.rejected("other")
+                continue
+            if isinstance(row, Cube):
+                merger.push_cube(row)
                 continue
             if row.partition is None:
                 continue

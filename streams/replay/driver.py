@@ -107,6 +107,8 @@ class Driver:
         self.records += outcome.records
         for reject in outcome.rejects:
             self._listener.rejected(reject)
+        for cube in outcome.cubes:
+            self.merger.push_cube(cube)
         for row in outcome.rows:
             self.merger.push(row, 0)
         if outcome.rows:

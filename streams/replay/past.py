@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from detectors.base import Incident, Verdict
 from streams.anomalies import decode_anomaly
-from streams.engine.rows import Segment, decode_row
+from streams.engine.cube import Cube, decode_record
+from streams.engine.rows import Segment
 from streams.errors import InputError
 from streams.kafka import describe_topics, read_topic
 from streams.merge import MergedWindow, Merger
@@ -60,9 +61,14 @@ async def told_rows(
             if record.value is None:
                 continue
             try:
-                merger.push(decode_row(record.value), now_ms)
+                told = decode_record(record.value)
             except InputError:
                 past.unreadable += 1
+                continue
+            if isinstance(told, Cube):
+                merger.push_cube(told)
+            else:
+                merger.push(told, now_ms)
         for window in _told(merger, now_ms):
             yield window
     for partition in merger.partitions:

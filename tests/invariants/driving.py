@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from streams.engine.batch import NO_APPEND_TIME, Batch, Outcome, Reject
+from streams.engine.cube import Cube
 from streams.engine.engine import Engine
 from streams.engine.rows import Row, Segment
 from streams.engine.sketch import estimate_visitors, unite_sketches
@@ -45,11 +46,13 @@ class Told:
 
     rows: list[Row] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    cubes: list[Cube] = field(default_factory=list)
     records: int = 0
 
     def hear(self, outcome: Outcome) -> None:
         self.rows += outcome.rows
         self.rejects += outcome.rejects
+        self.cubes += outcome.cubes
         self.records += outcome.records
 
 

@@ -10,6 +10,7 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streams.engine.cube import MONEY, ORDER_COUNTERS, SESSION_COUNTERS, encode_cube
 from streams.engine.engine import Engine
 from streams.engine.rows import WHOLE, Row, encode_row, row_key
 from streams.engine.spec import EngineSpec
@@ -32,6 +33,10 @@ def final_rows(rows: Iterable[Row]) -> list[bytes]:
     return sorted(encode_row(combine(found)) for found in cells.values())
 
 
+def in_cube(counter: str) -> bool:
+    return counter in SESSION_COUNTERS or counter in ORDER_COUNTERS or counter.startswith(MONEY)
+
+
 def whole(rows: Iterable[Row]) -> Counter[str]:
     total: Counter[str] = Counter()
     for row in rows:
@@ -43,8 +48,28 @@ def whole(rows: Iterable[Row]) -> Counter[str]:
 @lawful
 @given(scenarios(), seeds, seeds)
 def test_any_batching_gives_the_same_rows_in_the_same_order(scenario: Scenario, one: int, other: int) -> None:
-    told = [[encode_row(row) for row in run(scenario, cut).rows] for cut in (None, Random(one), Random(other))]
+    runs = [run(scenario, cut) for cut in (None, Random(one), Random(other))]
+    told = [[encode_row(row) for row in each.rows] for each in runs]
     assert told[0] == told[1] == told[2]
+    cubes = [[encode_cube(cube) for cube in each.cubes] for each in runs]
+    assert cubes[0] == cubes[1] == cubes[2]
+
+
+@lawful
+@given(scenarios(), seeds)
+def test_a_cube_of_any_size_adds_up_to_the_row_of_the_whole(scenario: Scenario, seed: int) -> None:
+    scenario = replace(scenario, spec=replace(scenario.spec, cube_leaves=Random(seed).choice([1, 2, 3, 200])))
+    told = run(scenario)
+    rows = {row.end_ms: row.counters for row in told.rows if row.kind == "window" and row.segment == WHOLE}
+    assert {cube.end_ms for cube in told.cubes} == {
+        end_ms for end_ms, counters in rows.items() if any(map(in_cube, counters))
+    }
+    for cube in told.cubes:
+        assert max(len(cube.sessions.leaves), len(cube.orders.leaves)) <= scenario.spec.cube_leaves
+        total = Counter[str]()
+        for counts in [*cube.sessions.leaves.values(), *cube.orders.leaves.values()]:
+            total.update(counts)
+        assert total == {name: count for name, count in rows[cube.end_ms].items() if in_cube(name)}
 
 
 @lawful
@@ -64,6 +89,7 @@ def test_a_snapshot_anywhere_and_the_rest_is_as_if_never_stopped(scenario: Scena
     told = driver.finish()
     straight = run(scenario)
     assert [encode_row(row) for row in told.rows] == [encode_row(row) for row in straight.rows]
+    assert [encode_cube(cube) for cube in told.cubes] == [encode_cube(cube) for cube in straight.cubes]
     assert told.rejects == straight.rejects
 
 

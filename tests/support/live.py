@@ -16,8 +16,9 @@ from aiokafka import AIOKafkaProducer
 
 from streams.broker import free_port
 from streams.engine.batch import Batch
+from streams.engine.cube import cube_key, decode_record, encode_cube
 from streams.engine.engine import Engine
-from streams.engine.rows import decode_row, encode_row, row_key
+from streams.engine.rows import encode_row, row_key
 from streams.engine.spec import EngineSpec, SourceSpec
 from streams.kafka import read_topic
 from streams.live.settings import LiveSettings
@@ -34,7 +35,9 @@ def settings_of(told: Mapping[str, Any]) -> LiveSettings:
     name = told["name"]
     engine = EngineSpec(
         sources=(SourceSpec(f"{name}-clicks"), SourceSpec(f"{name}-orders")),
-        **{"idle_after_ms": QUIET_MS, **told.get("engine", {})},
+        # JSON knows no tuples.
+        **{"idle_after_ms": QUIET_MS}
+        | {key: tuple(one) if isinstance(one, list) else one for key, one in told.get("engine", {}).items()},
     )
     return LiveSettings(
         engine=engine,
@@ -79,6 +82,11 @@ class WorkerProcess:
     @property
     def log(self) -> str:
         return self._log.read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        assert self.process
+        return self.process.pid
 
     @property
     def url(self) -> str:
@@ -158,15 +166,15 @@ def read_all(bootstrap: str, topic: str, partitions: Iterable[int] = (0,)) -> di
 
 
 def live_rows(settings: LiveSettings) -> dict[bytes, bytes]:
-    """What the workers wrote, the last row of each key; merged rows apart."""
+    """What the workers wrote, the last row or cube of each key; merged rows apart."""
     rows = {record.key: record.value for record in read_all(settings.bootstrap, settings.kpi_topic)[0]}
-    return {key: value for key, value in rows.items() if decode_row(value).partition is not None}
+    return {key: value for key, value in rows.items() if decode_record(value).partition is not None}
 
 
 def merged_rows(settings: LiveSettings) -> dict[bytes, bytes]:
     """What the judge wrote of all partitions, the last row of each key."""
     rows = {record.key: record.value for record in read_all(settings.bootstrap, settings.kpi_topic)[0]}
-    return {key: value for key, value in rows.items() if decode_row(value).partition is None}
+    return {key: value for key, value in rows.items() if decode_record(value).partition is None}
 
 
 def anomalies(settings: LiveSettings) -> dict[bytes, bytes]:
@@ -200,6 +208,7 @@ def replayed(settings: LiveSettings, partitions: int) -> tuple[dict[bytes, bytes
             engine.push(batch_of(topic, partition, records[partition]))
             engine.set_caught_up(topic, True)
         outcome = engine.drain()
+        rows.update((cube_key(cube), encode_cube(cube)) for cube in outcome.cubes)
         rows.update((row_key(row), encode_row(row)) for row in outcome.rows)
         rejected.update(f"{one.topic}|{one.partition}|{one.offset}".encode() for one in outcome.rejects)
     return rows, rejected
