@@ -67,7 +67,7 @@ class Leaves:
         self.dimensions = dimensions
         wanted = {frozenset(pair) for pair in pairs}
         places = sorted(range(len(dimensions)), key=lambda place: dimensions[place].name)
-        self._pairs = [
+        self.pairs = [
             (one, two) for one, two in combinations(places, 2) if {dimensions[one].name, dimensions[two].name} in wanted
         ]
         self.codes: list[tuple[int, ...]] = []
@@ -129,7 +129,7 @@ class Leaves:
         if told is None:
             codes = self.codes[leaf]
             named = [(values.name, values.names[code]) for values, code in zip(self.dimensions, codes, strict=True)]
-            pairs = [(named[one], named[two]) for one, two in self._pairs]
+            pairs = [(named[one], named[two]) for one, two in self.pairs]
             told = self._segments[leaf] = (WHOLE, *((value,) for value in named), *pairs)
         return told
 
