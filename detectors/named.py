@@ -41,14 +41,32 @@ class NamedJudge:
         self.number = 0
         self.worst: tuple[float, Score, float] | None = None
 
-    def observe(self, observation: Observation, unit: str = "ratio", rank: int = 50) -> tuple[Verdict, Alert | None]:
-        """The verdict on a window, and the alert where one stands or ends; then learn, unless one stands."""
+    def observe(
+        self, observation: Observation, unit: str = "ratio", rank: int = 50, ruling: str | None = None
+    ) -> tuple[Verdict, Alert | None]:
+        """The verdict on a window, and the alert where one stands or ends; then learn, unless one stands.
+
+        Parameters
+        ----------
+        observation
+            The window.
+        unit, rank
+            For the alert.
+        ruling
+            What is known of the alert from outside: ``held`` (no lasting change), ``accepted`` (one), ``pardoned``
+            (no alert).
+        """
         self.number += 1
         readiness = self.guard.readiness(observation)
         score = self.guard.score_one(observation)
         standing = Standing("calm", self.policy.since_ms is not None, self.policy.since_ms)
-        if readiness == "ready":
-            standing = self.policy.step(self.number, score.score, observation.start_ms)
+        if ruling == "pardoned":
+            self.policy.drop()
+            self.worst, standing = None, Standing("calm", False, None)
+        elif readiness == "ready":
+            standing = self.policy.step(
+                self.number, score.score, observation.start_ms, hold=ruling == "held", accept=ruling == "accepted"
+            )
         state: VerdictState = standing.state if readiness == "ready" else readiness
         kind: VerdictKind = "rise" if self.hurts == "up" else "stop" if observation.successes == 0 else "drop"
         alert = self._alert(observation, score, standing, kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -21,9 +22,11 @@ from detectors.seasonal import rate_basis, volume_basis
 from detectors.surge import Surge
 from detectors.verdicts import alerts_of, verdicts_of
 from streams.anomalies import decode_incident, decode_verdict, encode_incident, encode_verdict
+from streams.calendar import Label
 from streams.engine.rows import WHOLE, Row
 from streams.kpis import Kpi, counters_of
 from streams.merge import MergedWindow
+from streams.monitor_labels import Labels
 from streams.monitor_series import PAIRS, STEPS, rank_of, series_of
 from streams.monitor_spec import SEGMENT_KPIS, MonitorSpec, Note
 from streams.monitor_worth import Worth
@@ -120,8 +123,23 @@ class Monitor:
         self._pending: dict[tuple[str, SegmentKey], float] = {}
         self._amounts: dict[str, tuple[float, float]] = {}
         self._worth_of = Worth(self._judged, spec)
+        self._labels = Labels()
         self._first_start: int | None = None
         self._last_end = -1
+
+    @property
+    def last_end_ms(self) -> int:
+        """End of the last window that was judged; -1 before any."""
+        return self._last_end
+
+    def announce(self, notes: Sequence[Note], labels: Sequence[Label] = ()) -> None:
+        """Put these notes and labels in place of those known so far.
+
+        What was judged stays as it was: where they concern it, the rows have to be judged anew by a fresh monitor.
+        """
+        for group in (self._rates, self._volumes):
+            group.bank.announce(tuple(notes))
+        self._labels.put(labels)
 
     def observe(self, window: MergedWindow) -> Judgement:
         """Judge a window. Revisions, cohorts and windows that are not newer than the last judged give nothing."""
@@ -141,6 +159,8 @@ class Monitor:
         looks = [self._look(group, step, watched, complete=not window.missing) for group in groups]
         rates, volumes = ((group.bank, *each) for group, each in zip(groups, looks, strict=True))
         named = fuse_into(PAIRS, rates, volumes, self._rates.border.base(watched))
+        for group in groups:
+            self._labels.rule(group.bank, window.end_ms)
         judged = [group.bank.stand(*each) for group, each in zip(groups, looks, strict=True)]
         kinds = [self._kinds(self._rates, judged[0], named), self._kinds(self._volumes, judged[1], {})]
         orders_per, value = self._worth_of.orders_per(), self._worth_of.order_value()
@@ -150,12 +170,14 @@ class Monitor:
             verdicts += verdicts_of(group.bank, each, group.given, window.end_ms, kind)
             alerts += alerts_of(group.bank, each, kind, self._units, orders_per)
         for kpi, judge in self._named.items():
-            verdict, alert = judge.observe(self._observation(kpi, counters, window), self._units[kpi], rank_of(kpi))
+            ruling = self._labels.ruling(kpi, window.end_ms, judge.policy.since_ms)
+            observation = self._observation(kpi, counters, window)
+            verdict, alert = judge.observe(observation, self._units[kpi], rank_of(kpi), ruling)
             verdicts.append(verdict)
             alerts += [] if alert is None else [alert]
         self._learn(judged, step, partial=bool(window.missing))
         self._feel_crowds(judged[1], step)
-        incidents = self._book.update(window.end_ms, alerts, value)
+        incidents = map(self._labels.name, self._book.update(window.end_ms, alerts, value))
         return Judgement(tuple(verdicts), tuple(incidents))
 
     def _read_whole(self, counters: dict[str, float], step: int) -> None:
@@ -288,6 +310,7 @@ class Monitor:
     def _learn(self, judged: list[Judged], step: int, *, partial: bool) -> None:
         """Ratios hang together, so an alert freezes all of them; a volume is kept from learning by its own alerts."""
         rates, volumes = judged
+        partial = partial or self._labels.frozen(step * self.spec.window_ms)
         since = [(one.since_ms or 0) // self.spec.window_ms for one in rates.standings if one.began]
         standing = any(one.active for one in rates.standings)
         self._rates.bank.learn(rates, frozen=standing or partial)
