@@ -29,7 +29,7 @@ Rolled = dict[Segment, tuple[dict[str, int], bytes | None]]
 
 Sums = dict[Segment, dict[int, int]]
 
-FEW: Final = 400
+FEW: Final = 100
 """Up to so many entries, plain dicts are faster than arrays."""
 
 EXACT: Final = 1 << 53
