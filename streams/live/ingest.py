@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -292,8 +292,11 @@ class Ingest:
             self._outbox.put(partition, settings.kpi_topic, cube_key(cube), encode_cube(cube), 0)
         for row in outcome.rows:
             self._outbox.put(partition, settings.kpi_topic, row_key(row), encode_row(row), 0)
+        told: Counter[tuple[str, int]] = Counter()
         for reject in outcome.rejects:
-            key, value = dead_letter(reject, settings.dead_letter_bytes)
+            # A record that holds several events may be refused as many times.
+            key, value = dead_letter(reject, settings.dead_letter_bytes, told[reject.topic, reject.offset])
+            told[reject.topic, reject.offset] += 1
             self._outbox.put(partition, settings.dead_letter_topic, key, value)
         if outcome.rejects:
             self._view.dead_letters(len(outcome.rejects))
@@ -340,15 +343,18 @@ class Ingest:
             self._view.miskeyed(strangers)
 
 
-def dead_letter(reject: Reject, payload_bytes: int) -> tuple[bytes, bytes]:
-    """Key and value of the record that tells why another one was not counted.
+def dead_letter(reject: Reject, payload_bytes: int, before: int = 0) -> tuple[bytes, bytes]:
+    """Key and value of the record that tells why another one, or an event in it, was not counted.
 
-    The key holds the coordinates, so a repeated dead letter replaces itself. Of the original's key and value at
-    most ``payload_bytes`` are kept, as text where they are UTF-8, else in base64.
+    The key holds the coordinates, so a repeated dead letter replaces itself; behind them stands how many of the
+    same record came ``before`` it, where there were any. Of the original's key and value at most ``payload_bytes``
+    are kept, as text where they are UTF-8, else in base64.
 
     >>> key, value = dead_letter(Reject("orders", 3, 1842, 7, "not_json", "line 1", b"s-1", b"{{{"), 2)
     >>> key
     b'orders|3|1842'
+    >>> dead_letter(Reject("orders", 3, 1842, 7, "no_session", "", b"s-1", b"[]"), 2, before=1)[0]
+    b'orders|3|1842|1'
     >>> orjson.loads(value)["value"]
     '{{'
     """
@@ -365,8 +371,8 @@ def dead_letter(reject: Reject, payload_bytes: int) -> tuple[bytes, bytes]:
         told |= _shown("key", reject.key, payload_bytes) | _shown("value", reject.value, payload_bytes)
     else:
         del told["detail"]  # it may quote the record
-    key = f"{reject.topic}|{reject.partition}|{reject.offset}".encode()
-    return key, orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+    key = f"{reject.topic}|{reject.partition}|{reject.offset}" + (f"|{before}" if before else "")
+    return key.encode(), orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
 
 
 def _shown(name: str, data: bytes | None, limit: int) -> dict[str, str]:
