@@ -1,4 +1,4 @@
-"""Where a change sits: dimension values ranked by the likelihood they explain, and mix told from rate."""
+"""Where a change sits, of single values alone: ranked by the likelihood they explain, and mix told from rate."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from detectors.base import SegmentKey
+from detectors.base import Blame, SegmentKey
 
-__all__ = ["Cell", "Split", "attribute", "mix_and_rate"]
+__all__ = ["PRICE", "Cell", "Split", "attribute", "mix_and_rate"]
 
 PRICE = 2.0
 """Nats that each dimension of a candidate costs, beside the logarithm of their number: chance favours the many."""
@@ -31,8 +31,8 @@ class Split(NamedTuple):
     rate: float
 
 
-def attribute(whole: Cell, cells: Sequence[Cell], most: int = 5) -> tuple[tuple[SegmentKey, float], ...]:
-    """Segments that explain a change, best first, with their share of it.
+def attribute(whole: Cell, cells: Sequence[Cell], most: int = 5) -> tuple[Blame, ...]:
+    """Segments that explain a change, best first, with their share of it; for single values without a cube.
 
     A candidate says: this segment changed by a factor of its own, the rest of the whole by another. Its score is the
     Poisson likelihood gained over one factor for all, less a price for size; volume counts, so a leaf with three
@@ -49,8 +49,8 @@ def attribute(whole: Cell, cells: Sequence[Cell], most: int = 5) -> tuple[tuple[
     --------
     >>> a, b, x = (("provider", "a"),), (("provider", "b"),), (("device", "x"),)
     >>> cells = [Cell(a, 20, 60), Cell(b, 41, 40), Cell(x, 30, 50)]
-    >>> attribute(Cell((), 61, 100), cells)
-    (((('provider', 'a'),), 1.0),)
+    >>> [(blame.segment, blame.share) for blame in attribute(Cell((), 61, 100), cells)]
+    [((('provider', 'a'),), 1.0)]
     """
     missing = whole.expected - whole.observed
     told: list[tuple[float, SegmentKey, float]] = []
@@ -63,7 +63,7 @@ def attribute(whole: Cell, cells: Sequence[Cell], most: int = 5) -> tuple[tuple[
         if gained > 0 and share > usual:
             told.append((gained, cell.segment, min(1.0, share)))
     told.sort(key=lambda one: (-one[0], one[1]))
-    return tuple((segment, round(share, 3)) for _, segment, share in told[:most])
+    return tuple(Blame(segment, round(share, 3)) for _, segment, share in told[:most])
 
 
 def mix_and_rate(cells: Sequence[Cell], rates: Mapping[SegmentKey, float]) -> Split:

@@ -8,11 +8,24 @@ from typing import Literal, NamedTuple
 
 from river.base import Base
 
-__all__ = ["Detector", "Incident", "Observation", "Score", "SegmentKey", "Verdict", "VerdictKind", "VerdictState"]
+__all__ = [
+    "Blame",
+    "BlameKind",
+    "Detector",
+    "Incident",
+    "Observation",
+    "Score",
+    "SegmentKey",
+    "Verdict",
+    "VerdictKind",
+    "VerdictState",
+]
 
 SegmentKey = tuple[tuple[str, str], ...]
 VerdictState = Literal["warming_up", "calm", "suspect", "alert", "waiting", "unsure"]
 VerdictKind = Literal["drop", "stop", "rise", "tracking", "silence", "bots", "drift"]
+
+BlameKind = Literal["rate", "mix", "volume"]
 
 
 class Observation(NamedTuple):
@@ -88,6 +101,18 @@ class Verdict:
     explanation: str = ""
 
 
+class Blame(NamedTuple):
+    """A segment and its share of a loss.
+
+    ``kind`` is ``rate`` where the segment converts worse, ``mix`` where more (or less) of it came, and ``volume`` for
+    a count that has no trials.
+    """
+
+    segment: SegmentKey
+    share: float
+    kind: BlameKind = "rate"
+
+
 @dataclass(frozen=True, slots=True)
 class Incident:
     """The story of the verdicts that belong together; ``id`` is a function of onset and cause, never random."""
@@ -107,7 +132,7 @@ class Incident:
     currency: str | None = None
     orders_lost_low: float | None = None
     orders_lost_high: float | None = None
-    attribution: tuple[tuple[SegmentKey, float], ...] = ()
+    attribution: tuple[Blame, ...] = ()
     """Segments by their share of the change, the largest first."""
     label: str | None = None
     """What an operator said of it (``incident``, ``expected``, ``new-normal``), or ``withdrawn``: what was learnt later

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from detectors.base import Incident, SegmentKey, VerdictKind
+from detectors.base import Blame, Incident, SegmentKey, VerdictKind
 from detectors.kinship import CLOSE_MS, EFFECT_MS, kin
 
 __all__ = ["Alert", "IncidentBook", "sentence"]
@@ -43,7 +43,7 @@ class Alert:
     rank: int = 0
     orders_lost: tuple[float, float, float] | None = None
     """Best guess, low and high."""
-    attribution: tuple[tuple[SegmentKey, float], ...] = ()
+    attribution: tuple[Blame, ...] = ()
     delay_ms: int = 0
     """The KPI's delay: what it tells at a window's end happened this much earlier."""
 

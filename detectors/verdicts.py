@@ -6,7 +6,7 @@ import numpy as np
 
 from detectors.attribution import Cell, attribute, mix_and_rate
 from detectors.bank import Bank, Judged, Series
-from detectors.base import SegmentKey, Verdict, VerdictKind, VerdictState
+from detectors.base import Blame, Verdict, VerdictKind, VerdictState
 from detectors.incidents import Alert, figure
 from detectors.policy import Standing
 
@@ -104,7 +104,7 @@ def alerts_of(
     return told
 
 
-def _attribution(bank: Bank, i: int, judged: Judged) -> tuple[tuple[SegmentKey, float], ...]:
+def _attribution(bank: Bank, i: int, judged: Judged) -> tuple[Blame, ...]:
     """Segments that explain the change of a whole, over the stretch that tells most."""
     window, look = int(judged.reading.best[i]), judged.look
     children = np.flatnonzero((bank.scan.model.parent == i) & bank.scan.ready)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from detectors.base import Incident, Verdict
+from detectors.base import Blame, Incident, Verdict
 from streams.errors import InputError
 
 __all__ = ["decode_anomaly", "decode_incident", "decode_verdict", "encode_incident", "encode_verdict"]
@@ -37,7 +37,9 @@ def encode_incident(incident: Incident) -> tuple[bytes, bytes]:
     """Key and value of an incident; a later state of the same one has the same key."""
     told = _told(asdict(incident), "incident")
     told["segments"] = [dict(segment) for segment in incident.segments]
-    told["attribution"] = [{"segment": dict(segment), "share": share} for segment, share in incident.attribution]
+    told["attribution"] = [
+        {"segment": dict(one.segment), "share": one.share, "kind": one.kind} for one in incident.attribution
+    ]
     return f"incident|{incident.id}".encode(), orjson.dumps(told, option=SORTED)
 
 
@@ -88,10 +90,15 @@ def _incident(told: dict[str, Any]) -> Incident:
         del fields["record"]
         fields["kpis"] = tuple(told["kpis"])
         fields["segments"] = tuple(_segment(one) for one in told["segments"])
-        fields["attribution"] = tuple((_segment(one["segment"]), one["share"]) for one in told.get("attribution", ()))
+        fields["attribution"] = tuple(_blame(one) for one in told.get("attribution", ()))
         return Incident(**fields)
     except (KeyError, TypeError, AttributeError) as error:
         raise _refused(orjson.dumps(told), error) from error
+
+
+def _blame(told: dict[str, Any]) -> Blame:
+    # Earlier versions did not tell the kind.
+    return Blame(_segment(told["segment"]), told["share"], told.get("kind", "rate"))
 
 
 def _segment(told: dict[str, str]) -> tuple[tuple[str, str], ...]:

@@ -152,7 +152,7 @@ def _incident(replayed: Replayed, incident: Incident) -> str:
         ("KPIs", ", ".join(causes_first(incident.kpis))),
         ("cost", show_cost(incident) or "not known"),
     ]
-    where = [f"{name_segment(segment)} ({share:.0%})" for segment, share in incident.attribution[:4]]
+    where = [f"{name_segment(one.segment)} ({one.share:.0%})" for one in incident.attribution[:4]]
     if not where:
         where = [name_segment(segment) for segment in incident.segments] or [name_segment(())]
     if len(where) > NAMED_SEGMENTS:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from detectors.attribution import Cell, attribute, mix_and_rate
+from detectors.base import Blame
 
 A, B, C = ((("provider", name),) for name in "abc")
 IOS, ANDROID = ((("device", name),) for name in ("ios", "android"))
@@ -10,7 +11,7 @@ IOS, ANDROID = ((("device", name),) for name in ("ios", "android"))
 
 def test_the_segment_that_broke_comes_first_with_its_share():
     told = attribute(Cell((), 500, 1000), [Cell(A, 100, 600), Cell(B, 300, 300), Cell(IOS, 240, 500)])
-    assert told[0] == (A, 1.0)
+    assert told[0] == Blame(A, 1.0, "rate")
 
 
 def test_a_change_that_is_everywhere_is_put_on_nobody():
@@ -20,7 +21,7 @@ def test_a_change_that_is_everywhere_is_put_on_nobody():
 
 def test_a_tiny_segment_that_fell_to_nothing_does_not_explain_a_large_change():
     told = attribute(Cell((), 500, 1000), [Cell(A, 103, 600), Cell(C, 0, 3)])
-    assert [segment for segment, _ in told] == [A]
+    assert [blame.segment for blame in told] == [A]
 
 
 def test_a_segment_that_did_better_explains_no_drop():
