@@ -1,11 +1,12 @@
-"""What a worker writes: one queue in order, a future for each record, and a promise when a partition's are durable."""
+"""What a worker writes: one queue in order, neighbours together, and a promise when a partition's are durable."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -20,14 +21,24 @@ ROOM = 20_000
 
 REQUEST_TIMEOUT_MS = 30_000
 
+BATCH_BYTES = 1 << 16
+"""Records written together may have so many bytes; compressing them holds the event loop for half a millisecond."""
 
-class _Letter(NamedTuple):
-    owner: int
-    topic: str
-    partition: int | None
-    key: bytes | None
-    value: bytes | None
-    done: asyncio.Future[None]
+FRAME_BYTES = 40
+"""What a record has beyond its key and value, at most."""
+
+
+class _Parcel:
+    """Neighbouring records of one owner for one topic and partition; ``done`` is done when they are durable."""
+
+    __slots__ = ("done", "letters", "owner", "partition", "room", "topic")
+
+    def __init__(self, owner: int, topic: str, partition: int | None) -> None:
+        self.owner, self.topic, self.partition = owner, topic, partition
+        self.letters: list[tuple[bytes | None, bytes | None]] = []
+        self.room = BATCH_BYTES if partition is not None else 0
+        """Bytes that may be added; the key of a record decides on its partition where none is told."""
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class Outbox:
@@ -46,7 +57,9 @@ class Outbox:
         self._on_failure = on_failure
         self._producer: Any = None
         self._task: asyncio.Task[None] | None = None
-        self._queue: deque[_Letter] = deque()
+        self._queue: deque[_Parcel] = deque()
+        self._waiting = 0
+        """Records in the queue."""
         self._wake = asyncio.Event()
         self._short = asyncio.Event()
         self._short.set()
@@ -59,6 +72,7 @@ class Outbox:
             **self._client_args,
             acks="all",
             linger_ms=5,
+            max_batch_size=2 * BATCH_BYTES,
             compression_type="zstd",  # gzip would cost more than counting does
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
@@ -78,10 +92,8 @@ class Outbox:
         await asyncio.gather(self._task, return_exceptions=True)
         await asyncio.wait([asyncio.ensure_future(self._producer.stop())], timeout=seconds)
 
-    def put(
-        self, owner: int, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None
-    ) -> asyncio.Future[None]:
-        """Queue a record; the future is done when the broker has it.
+    def put(self, owner: int, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None) -> None:
+        """Queue a record.
 
         Parameters
         ----------
@@ -90,15 +102,24 @@ class Outbox:
         topic, key, value, partition
             The record; without a partition the key decides.
         """
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        unsettled = self._unsettled[owner]
-        unsettled.add(done)
-        done.add_done_callback(unsettled.discard)
-        self._queue.append(_Letter(owner, topic, partition, key, value, done))
-        self._wake.set()
-        if len(self._queue) > ROOM and self._failure is None:
+        size = len(key or b"") + len(value or b"") + FRAME_BYTES
+        parcel = self._queue[-1] if self._queue else None
+        if (
+            parcel is None
+            or size > parcel.room
+            or (parcel.owner, parcel.topic, parcel.partition) != (owner, topic, partition)
+        ):
+            parcel = _Parcel(owner, topic, partition)
+            unsettled = self._unsettled[owner]
+            unsettled.add(parcel.done)
+            parcel.done.add_done_callback(unsettled.discard)
+            self._queue.append(parcel)
+            self._wake.set()
+        parcel.letters.append((key, value))
+        parcel.room -= size
+        self._waiting += 1
+        if self._waiting > ROOM and self._failure is None:
             self._short.clear()
-        return done
 
     async def room(self) -> None:
         """Wait until the queue is short enough for more."""
@@ -115,19 +136,34 @@ class Outbox:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                letter = self._queue.popleft()
-                if len(self._queue) <= ROOM:
+                parcel = self._queue.popleft()
+                self._waiting -= len(parcel.letters)
+                if self._waiting <= ROOM:
                     self._short.set()
                 try:
-                    sent = await self._producer.send(
-                        letter.topic, key=letter.key, value=letter.value, partition=letter.partition
-                    )
+                    sent = await self._send(parcel)
                 except asyncio.CancelledError:
                     raise
                 except Exception as error:
-                    self._settle(letter.done, error)
+                    self._settle(parcel.done, error)
                 else:
-                    sent.add_done_callback(lambda future, done=letter.done: self._settle(done, _error_of(future)))
+                    sent.add_done_callback(partial(self._sent, parcel.done))
+
+    async def _send(self, parcel: _Parcel) -> asyncio.Future[Any]:
+        """Hand a parcel to the producer; the future is done when the broker has it."""
+        letters, partition = parcel.letters, parcel.partition
+        if len(letters) == 1:
+            key, value = letters[0]
+            return await self._producer.send(parcel.topic, key=key, value=value, partition=partition)  # type: ignore[no-any-return]
+        batch = self._producer.create_batch()
+        for key, value in letters:
+            if batch.append(key=key, value=value, timestamp=None) is None:
+                raise RuntimeError(f"{len(letters)} records for {parcel.topic} do not fit into a batch")
+        batch.close()  # so that it does not wait for more
+        return await self._producer.send_batch(batch, parcel.topic, partition=partition)  # type: ignore[no-any-return]
+
+    def _sent(self, done: asyncio.Future[None], sent: asyncio.Future[Any]) -> None:
+        self._settle(done, _error_of(sent))
 
     def _settle(self, done: asyncio.Future[None], error: BaseException | None) -> None:
         if done.done():
