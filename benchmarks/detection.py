@@ -1,154 +1,148 @@
 """How well the monitor finds labelled incidents in simulated weeks of a busy, a medium and a small shop.
 
-    python -m benchmarks.detection [--days 14] [--seeds 2] [--sizes busy,medium,small] [--verbose]
+    python -m benchmarks.detection [--quick] [--tuning] [--seeds 1] [--sizes busy,medium,small] [--cases notes,gaps]
+        [--peers] [--bound] [--ablate] [--list] [--jobs 2]
 
-Prints recall, median and 90 % delay, precision and false pages a week, and the time a window takes.
+Prints recall, delay (median and 90 %), precision, false pages a week and the share of quiet time in an alert, by size
+of the shop and kind of case. The reporting seeds are used unless ``--tuning`` asks for those that settings were chosen
+on.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from multiprocessing import Pool
 
-import numpy as np
+from rich.console import Console
+from rich.table import Table
 
-from streams.monitor import Monitor, MonitorSpec
-from tests.detection.library import Drop, Shop
+from benchmarks.detection_ablation import ablate
+from benchmarks.detection_bound import best_possible
+from benchmarks.detection_peers import compare
+from tests.detection.cases import CASES, DAY, REPORTING, SIZES, TUNING, Case, make_case
+from tests.detection.scoring import Run, Tally, run_monitor, score
 
-SIZES = {"busy": 2000.0, "medium": 200.0, "small": 10.0}
-DAY = 1440
-LATE = 20
-"""Minutes behind the end of an incident in which it may still be found: its shoppers are on their way."""
-
-TEMPLATES: tuple[tuple[str, float, int, int, str], ...] = (
-    ("payment", 0.9, 30, 0, ""),
-    ("payment", 0.35, 60, 0, ""),
-    ("payment", 0.12, 180, 0, ""),
-    ("provider", 0.8, 60, 0, "psp-1"),
-    ("provider", 0.8, 60, 0, "psp-2"),
-    ("checkout", 0.9, 30, 0, ""),
-    ("checkout", 0.35, 90, 0, ""),
-    ("checkout", 0.4, 300, 240, ""),
-    ("cart", 0.5, 60, 0, ""),
-    ("device", 0.7, 90, 0, "android"),
-    ("traffic", 0.6, 60, 0, ""),
-    ("silence", 1.0, 20, 0, ""),
-    ("tracking", 1.0, 60, 0, "checkout"),
-    ("bots", 1.0, 60, 0, ""),
-    ("surge", 1.0, 60, 0, ""),
+COLUMNS = (
+    "found",
+    "recall",
+    "delay, median / 90 %",
+    "precision",
+    "false pages in weeks",
+    "a week",
+    "quiet time in alert",
 )
-"""Kind, size, minutes, ramp, segment; a surge must not page."""
+TROUBLE = ("notes", "silent", "young", "cold", "gaps")
+"""Cases with incidents; the others say how often nothing pages."""
+
+Judge = Callable[[Case], Run]
 
 
-@dataclass
-class Tally:
-    """What was found of what was there."""
-
-    found: Counter[str] = field(default_factory=Counter)
-    there: Counter[str] = field(default_factory=Counter)
-    delays: list[int] = field(default_factory=list)
-    false: int = 0
-    true: int = 0
-    loud_minutes: int = 0
-    quiet_minutes: int = 0
-    seconds: float = 0.0
-    windows: int = 0
+def chosen(arguments: argparse.Namespace) -> list[Case]:
+    """The cases that the arguments ask for; the longest first, so that two processes end together."""
+    seeds = list(TUNING if arguments.tuning else REPORTING)[arguments.first : arguments.first + arguments.seeds]
+    names = arguments.cases.split(",") if arguments.cases else ["notes"] if arguments.quick else list(CASES)
+    cases = [make_case(name, size, seed) for seed in seeds for name in names for size in arguments.sizes.split(",")]
+    return sorted(cases, key=lambda case: -case.minutes)
 
 
-def schedule(days: int, warm_days: int, seed: int) -> tuple[Drop, ...]:
-    """Incidents in random order, about three a day from the warm-up's end on, apart from each other."""
-    rng = np.random.default_rng(seed)
-    drops: list[Drop] = []
-    order: list[int] = []
-    minute = warm_days * DAY + int(rng.integers(60, 400))
-    while minute < (days * DAY) - 400:
-        if not order:
-            order = list(rng.permutation(len(TEMPLATES)))
-        kind, size, length, ramp, segment = TEMPLATES[order.pop()]
-        drops.append(Drop(kind, minute, minute + length, size, ramp, segment))  # type: ignore[arg-type]
-        minute += length + int(rng.integers(240, 600))
-    return tuple(drops)
+def run_all(judge: Judge, cases: Sequence[Case], jobs: int) -> list[Run]:
+    """Every case judged, two at a time where asked."""
+    if jobs == 1:
+        return [judge(case) for case in cases]
+    with Pool(jobs) as pool:
+        return pool.map(judge, cases, chunksize=1)
 
 
-def judge(shop: Shop, warm_days: int, tally: Tally, *, verbose: bool = False) -> None:
-    """Run the monitor over a shop and count what it found."""
-    monitor, opened, standing = Monitor(MonitorSpec()), [], np.zeros(shop.minutes, dtype=bool)
-    for minute, window in enumerate(shop.windows()):
-        begin = time.perf_counter()
-        judgement = monitor.observe(window)
-        tally.seconds += time.perf_counter() - begin
-        tally.windows += 1
-        opened += [(minute, one) for one in judgement.incidents if one.state == "open"]
-        standing[minute] = any(one.active for one in judgement.verdicts)
-    covered = np.zeros(shop.minutes, dtype=bool)
-    for drop in shop.drops:
-        covered[drop.start : drop.end + 90] = True
-        name = f"{drop.kind} {drop.size:.2f} {drop.end - drop.start}m" + (" ramp" if drop.ramp else "")
-        hits = [(minute, one) for minute, one in opened if drop.start <= minute < drop.end + LATE]
-        if drop.kind == "surge":
-            tally.there["(surge) pages"] += 1
-            tally.found["(surge) pages"] += bool(hits)
-            tally.false += len(hits)
-            continue
-        tally.there[name] += 1
-        if hits:
-            tally.found[name] += 1
-            tally.true += 1
-            tally.delays.append(hits[0][0] - drop.start)
-        if verbose:
-            told = f"{hits[0][0] - drop.start:4d} {hits[0][1].kind:9s} {hits[0][1].summary}" if hits else "   -"
-            print(f"    {drop.start:6d} {name:24s} {drop.segment:8s} {told}")
-    for minute, one in opened:
-        if minute >= warm_days * DAY and not covered[minute]:
-            tally.false += 1
-            if verbose:
-                print(f"    {minute:6d} FALSE {one.kind} {one.summary} {one.segments}")
-        elif minute < warm_days * DAY and verbose:
-            print(f"    {minute:6d} early {one.kind} {one.summary} {one.segments}")
-    quiet = ~covered
-    quiet[: warm_days * DAY] = False
-    tally.loud_minutes += int((standing & quiet).sum())
-    tally.quiet_minutes += int(quiet.sum())
+def tabulate(title: str, rows: Iterable[tuple[str, Tally]], console: Console) -> None:
+    """One line for each name."""
+    table = Table("", *COLUMNS, title=title, title_justify="left")
+    for name, tally in rows:
+        table.add_row(name, *tally.row())
+    console.print(table)
 
 
-def report(name: str, tally: Tally) -> None:
-    """Print one shop's result."""
-    real = {kind: n for kind, n in tally.there.items() if not kind.startswith("(")}
-    found = sum(tally.found[kind] for kind in real)
-    delays = sorted(tally.delays) or [0]
-    weeks = tally.quiet_minutes / (7 * DAY)
-    print(
-        f"{name:7s} recall {found}/{sum(real.values())} = {found / max(1, sum(real.values())):.2f}"
-        f"  delay median {statistics.median(delays):.0f} p90 {delays[int(0.9 * (len(delays) - 1))]} min"
-        f"  precision {tally.true / max(1, tally.true + tally.false):.2f}"
-        f"  false pages {tally.false} ({tally.false / max(weeks, 1e-9):.2f} a quiet week)"
-        f"  loud {tally.loud_minutes / max(1, tally.quiet_minutes):.2%} of quiet time"
-        f"  {1e6 * tally.seconds / max(1, tally.windows):.0f} us a window"
-    )
-    missed = {kind: f"{tally.found[kind]}/{n}" for kind, n in sorted(tally.there.items())}
-    print("        " + ", ".join(f"{kind} {share}" for kind, share in missed.items()))
+def by_case(runs: Sequence[Run], console: Console) -> None:
+    """A table of sizes and cases, and one of kinds."""
+    sizes = [size for size in SIZES if any(run.case.size == size for run in runs)]
+    names = [name for name in CASES if any(run.case.name == name for run in runs)]
+    rows = [
+        (f"{size}, {name}", score(run for run in runs if run.case.size == size and run.case.name == name))
+        for size in sizes
+        for name in names
+    ]
+    tabulate("The monitor, by shop and case", rows, console)
+    kinds = Table("incident", *sizes, title="Found, and median delay, by kind (all cases)", title_justify="left")
+    tallies = {size: score(run for run in runs if run.case.size == size) for size in sizes}
+    for kind in sorted({kind for tally in tallies.values() for kind in tally.found}):
+        kinds.add_row(kind, *(_share(tally, kind) for tally in tallies.values()))
+    console.print(kinds)
+    for size, tally in tallies.items():
+        console.print(
+            f"{size}: {tally.repeats} further pages during an incident, {tally.echoes} within the hour behind one, "
+            f"{tally.crowd} of {len(tally.false)} false pages while a crowd was there"
+        )
+
+
+def list_pages(runs: Sequence[Run], console: Console) -> None:
+    """Every false page and every miss."""
+    tally = score(runs)
+    for where, minute, page in tally.false:
+        told = f"FALSE {where} {_clock(minute)} {page.kind} {page.summary} {', '.join(page.kpis)}"
+        console.print(told, soft_wrap=True)
+    for where, label in tally.missed:
+        console.print(f"MISS  {where} {_clock(label.start)} {label.name}", soft_wrap=True)
 
 
 def main() -> None:
     """Parse arguments and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--days", type=int, default=14)
-    parser.add_argument("--warm-days", type=int, default=3)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tuning", action="store_true", help="the seeds that settings were chosen on")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--sizes", default="busy,medium,small")
-    parser.add_argument("--calm", action="store_true", help="no incidents: false pages only")
-    parser.add_argument("--verbose", action="store_true")
-    told = parser.parse_args()
-    for name in told.sizes.split(","):
-        tally = Tally()
-        for seed in range(told.seeds):
-            drops = () if told.calm else schedule(told.days, told.warm_days, 100 + seed)
-            shop = Shop(SIZES[name], told.days * DAY, seed=40 + seed, drops=drops)
-            judge(shop, told.warm_days, tally, verbose=told.verbose)
-        report(name, tally)
+    parser.add_argument("--first", type=int, default=0, help="number of the first seed")
+    parser.add_argument("--sizes", default=",".join(SIZES))
+    parser.add_argument("--cases", default="", help=f"of {', '.join(CASES)}; all unless told")
+    parser.add_argument("--quick", action="store_true", help="the weeks with notes only")
+    parser.add_argument("--peers", action="store_true", help="static thresholds, 3-sigma and River beside it")
+    parser.add_argument("--bound", action="store_true", help="a test that knows the true rates beside it")
+    parser.add_argument("--ablate", action="store_true", help="what each part of the method is worth")
+    parser.add_argument("--parts", default="", help="only these parts of the ablation")
+    parser.add_argument("--list", action="store_true", help="every false page and every miss")
+    parser.add_argument("--jobs", type=int, default=2)
+    arguments = parser.parse_args()
+    console, begin = Console(width=150), time.perf_counter()
+    cases = chosen(arguments)
+    if arguments.ablate:
+        parts = ablate(cases, arguments.jobs, arguments.parts.split(",") if arguments.parts else ())
+        for size in arguments.sizes.split(","):
+            rows = [(name, score(run for run in runs if run.case.size == size)) for name, runs in parts.items()]
+            tabulate(f"Without one part, {size}", rows, console)
+        return
+    runs = run_all(run_monitor, cases, arguments.jobs)
+    by_case(runs, console)
+    weeks = [run for run in runs if run.case.name == "notes"]
+    if arguments.bound:
+        bound = best_possible([run.case for run in weeks]).items()
+        rows = [(f"{size}, {nats} nats", each) for size, (nats, each) in bound]
+        tabulate("A test that knows the true rates", rows, console)
+    if arguments.peers:
+        peers = compare([run.case for run in weeks], arguments.jobs)
+        rows = [(f"{one.size}, {one.method}, {one.limit}", one.tally) for one in peers]
+        tabulate("Others on the same rows (weeks with notes)", rows, console)
+    if arguments.list:
+        list_pages(runs, console)
+    windows = sum(case.minutes for case in cases)
+    console.print(f"{len(runs)} runs, {windows / DAY:.0f} days, {time.perf_counter() - begin:.0f} s")
+
+
+def _share(tally: Tally, kind: str) -> str:
+    hits = tally.found.get(kind, [])
+    return f"{sum(hits)} of {len(hits)}" if hits else "–"
+
+
+def _clock(minute: int) -> str:
+    return f"day {minute // DAY} {minute % DAY // 60:02d}:{minute % 60:02d}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,144 @@
+"""Others on the same rows: static thresholds, three sigma, and River's stock detectors, as they come and at our budget.
+
+Each judges six headline KPIs of the whole. Scores are shares of a limit; "as it comes" pages at the limit that the
+method brings along, "budget" at the one that gives one false page a week on tuning seeds: what somebody would get who
+tuned it on labelled weeks of this very shop. River's detectors run behind our guard, from the registry.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from multiprocessing import Pool
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import Observation
+from detectors.registry import create
+from streams.engine.rows import WHOLE
+from streams.kpis import CATALOGUE, Kpi, counters_of
+from tests.detection.cases import SIZES, TUNING, Case, make_case
+from tests.detection.scoring import Page, Run, Tally, score
+
+__all__ = ["KPIS", "METHODS", "compare"]
+
+Floats = NDArray[np.float64]
+
+KPIS: tuple[Kpi, ...] = tuple(
+    kpi
+    for kpi in CATALOGUE
+    if kpi.name
+    in {"sessions", "orders", "add_to_cart_ratio", "checkout_ratio", "payment_success_ratio", "payment_answer_ratio"}
+)
+METHODS = ("static", "3-sigma", "river.gaussian", "river.adwin", "river.predictive", "river.half_space_trees")
+LIMITS = np.geomspace(0.2, 400, 120)
+FIVE, HOUR = 5, 60
+
+LEAST = 1e-3
+"""Share under which a static threshold is not set: what is nought now and then says nothing by being nought."""
+
+
+class Peer(NamedTuple):
+    """A method at a limit on a size of shop, and what it found."""
+
+    method: str
+    limit: str
+    size: str
+    tally: Tally
+
+
+def compare(cases: Sequence[Case], jobs: int = 1, tuning_seeds: int = 1) -> list[Peer]:
+    """Every method on every size, at its own limit and at the one for the budget."""
+    told = []
+    sizes = [size for size in SIZES if any(case.size == size for case in cases)]
+    tuned = {size: [make_case("notes", size, seed) for seed in TUNING[:tuning_seeds]] for size in sizes}
+    wanted = [*cases, *(case for each in tuned.values() for case in each)]
+    with Pool(jobs) as pool:
+        scores = dict(zip([(case.size, case.seed) for case in wanted], pool.map(_all_scores, wanted, 1), strict=True))
+    for method in METHODS:
+        for size in sizes:
+            judge = partial(_paged, method, scores)
+            limit = _limit(judge, tuned[size])
+            mine = [case for case in cases if case.size == size]
+            if method != "static":
+                told.append(Peer(method, "as it comes", size, score(judge(case, 1.0) for case in mine)))
+            told.append(Peer(method, "budget", size, score(judge(case, limit) for case in mine)))
+    return told
+
+
+def _limit(judge: Callable[[Case, float], Run], cases: Sequence[Case], budget: float = 1.0) -> float:
+    """The lowest limit that keeps the budget on the tuning seeds."""
+    return next(
+        (float(limit) for limit in LIMITS if score(judge(case, float(limit)) for case in cases).false_a_week <= budget),
+        float(LIMITS[-1]),
+    )
+
+
+def _paged(method: str, scores: dict[tuple[str, int], dict[str, Floats]], case: Case, limit: float) -> Run:
+    over = (scores[case.size, case.seed][method] >= limit).any(axis=0)
+    # An alert stands for as long as any score was over the limit within five minutes.
+    stands = np.convolve(over, np.ones(FIVE), mode="full")[: len(over)] > 0
+    first = np.flatnonzero(stands & ~np.concatenate([[False], stands[:-1]]))
+    ends = np.flatnonzero(~stands & np.concatenate([[False], stands[:-1]]))
+    pages = [Page(int(minute) + 1, "", (), "") for minute in first]
+    return Run(case, pages, list(zip(first.tolist(), [*ends.tolist(), case.minutes][: len(first)], strict=True)))
+
+
+def _all_scores(case: Case) -> dict[str, Floats]:
+    """Scores of every method, [KPI, minute]."""
+    told = {method: np.zeros((len(KPIS), case.minutes)) for method in METHODS}
+    rows = _observations(case)
+    for number, seen in enumerate(rows):
+        told["static"][number] = _static(seen, case)
+        told["3-sigma"][number] = _three_sigma(seen)
+        for method in METHODS[2:]:
+            told[method][number] = _river(method, seen)
+    return told
+
+
+def _observations(case: Case) -> list[list[Observation]]:
+    told: list[list[Observation]] = [[] for _ in KPIS]
+    for window in case.shop().windows():
+        counters = counters_of(window.rows[WHOLE], window.rows, ())
+        for number, kpi in enumerate(KPIS):
+            good, base = kpi.counts(counters)
+            value = kpi.value(counters)
+            told[number].append(Observation(kpi.name, WHOLE, window.start_ms, window.end_ms, value, good, base))
+    return told
+
+
+def _river(method: str, seen: Sequence[Observation]) -> list[float]:
+    detector, told = create(method, warm_up=HOUR, hurts="down"), []
+    for observation in seen:
+        told.append(detector.score_one(observation).score)
+        detector.learn_one(observation)
+    return told
+
+
+def _static(seen: Sequence[Observation], case: Case) -> Floats:
+    """The lowest usual value of five minutes over that of these five: 1.0 at the lowest of the week before."""
+    good = np.array([one.successes for one in seen], dtype=float)
+    base = np.array([1.0 if one.trials is None else one.trials for one in seen], dtype=float)
+    five = np.convolve(good, np.ones(FIVE))[: len(good)], np.convolve(base, np.ones(FIVE))[: len(base)]
+    value = five[0] / np.maximum(five[1], 1e-9)
+    lowest = max(float(np.quantile(value[FIVE : case.history], 0.001)), LEAST * float(value.mean()))
+    told: Floats = np.where(five[1] > 0, lowest / np.maximum(value, lowest / 1000), 0.0)
+    return told
+
+
+def _three_sigma(seen: Sequence[Observation]) -> list[float]:
+    """Distance below the mean of the last hour over three of its standard deviations."""
+    hour: deque[float] = deque(maxlen=HOUR)
+    told = []
+    for observation in seen:
+        value = observation.value
+        if value is None:
+            told.append(0.0)
+            continue
+        spread = float(np.std(hour)) if len(hour) == HOUR else 0.0
+        told.append(max(0.0, float(np.mean(hour)) - value) / (3 * spread) if spread > 0 else 0.0)
+        hour.append(value)
+    return told
