@@ -188,10 +188,10 @@ async def log_bounds(
         Offset, by topic and partition, up to which there ought to be records. Some brokers tell an end that is
         too low; where it is below this, the record before is looked for.
     """
-    consumer = AIOKafkaConsumer(**client_args, enable_auto_commit=False, auto_offset_reset="earliest")
     wanted = [TopicPartition(topic, partition) for topic in topics for partition in partitions]
     if not wanted:
         return {}
+    consumer = AIOKafkaConsumer(**client_args, enable_auto_commit=False, auto_offset_reset="earliest")
     with broker_errors(client_args):
         try:
             await consumer.start()

@@ -210,6 +210,7 @@ class Ingest:
         lane.sent_back[topic] = now
         wanted = lane.taken[topic]
         logger.error("fetch_missing at=%s[%d]@%d: goes on after %d, is read again", topic, partition, wanted, after)
+        self._view.read_again()
         self.reader.read_again(TP(topic, partition), wanted)
 
     def _advance(self, partition: int, lane: Lane) -> None:
@@ -230,7 +231,7 @@ class Ingest:
         for held in lane.held:
             topic = held.batch.topic
             if topic in stuck or not all(
-                self._asked_since(other, standing, lane, held.fetched_ms)
+                self._behind(other, standing, lane) or self._asked_since(standing, held.fetched_ms)
                 for other, standing in standings.items()
                 if other != topic
             ):
@@ -241,13 +242,13 @@ class Ingest:
             lane.fetched_ms[topic] = max(lane.fetched_ms.get(topic, 0), held.fetched_ms)
         lane.held = kept
 
-    def _asked_since(self, topic: str, standing: Standing | None, lane: Lane, fetched_ms: int) -> bool:
-        if standing is None:
-            return False
-        # Where records wait or more are known to be there, the engine itself waits for this source.
-        behind = lane.waiting(topic) > 0 or standing.position < standing.end_offset
+    def _behind(self, topic: str, standing: Standing | None, lane: Lane) -> bool:
+        """Whether records wait, or more are known to be there: then the engine itself waits for this source."""
+        return standing is not None and (lane.waiting(topic) > 0 or standing.position < standing.end_offset)
+
+    def _asked_since(self, standing: Standing | None, fetched_ms: int) -> bool:
         # A moment in the future was taken by a clock that has been set back since.
-        return behind or standing.answered_ms > fetched_ms or fetched_ms > self._now_ms()
+        return standing is not None and (standing.answered_ms > fetched_ms or fetched_ms > self._now_ms())
 
     def _align(self, partition: int, lane: Lane) -> bool:
         """Tell the engine which sources are caught up; True where all are."""
@@ -263,8 +264,9 @@ class Ingest:
         if standing is None or any(held.batch.topic == topic for held in lane.held):
             return False
         newest = max((moment for other, moment in lane.fetched_ms.items() if other != topic), default=0)
-        # One look at the broker's answers decides: between two, records may come.
-        if not self._asked_since(topic, standing, lane, newest):
+        # One look at the broker's answers decides: between two, records may come. Also behind records that wait in the
+        # engine: within one call it comes to their end, and would pass what the answer could not know.
+        if not self._asked_since(standing, newest):
             return False
         level_at = lane.level_at.pop(topic, None)
         if lane.taken[topic] >= standing.end_offset:

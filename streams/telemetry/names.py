@@ -54,6 +54,7 @@ RECORD_COUNTERS = {
     "dead_letters": "funnel_dead_letter_records_total",
     "miskeyed": "funnel_miskeyed_records_total",
     "lost": "funnel_lost_records_total",
+    "fetches_read_again": "funnel_fetches_read_again_total",
     "windows": "funnel_windows_total",
 }
 """The metric of each process total of the view that has no label."""
@@ -98,6 +99,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("funnel_dead_letter_records_total", "counter", "Records sent to the dead-letter topic."),
     Metric("funnel_miskeyed_records_total", "counter", "Records in another partition than their key belongs to."),
     Metric("funnel_lost_records_total", "counter", "Records that retention removed before they were read."),
+    Metric("funnel_fetches_read_again_total", "counter", "Fetches lost inside the worker and read again."),
     # Source topics; what each kind means is in docs/runbooks/FunnelSourceTrouble.md.
     Metric("funnel_source_troubles_total", "counter", "Times that a source was found in trouble, by kind.", ("kind",)),
     Metric(

@@ -160,6 +160,10 @@ class View:
         """Count records found in another partition than their key belongs to."""
         self._add({"miskeyed": records})
 
+    def read_again(self) -> None:
+        """Count a fetch that got lost inside the worker, and is read again."""
+        self._add({"fetches_read_again": 1})
+
     def trouble(self, kind: str, topic: str, partition: int, *, moment_ms: int, lost: int = 0) -> None:
         """Take a trouble with a source, of ``names.TROUBLES``, and how many records it has cost."""
         self._troubles = {**self._troubles, (kind, topic, partition): moment_ms}

@@ -116,6 +116,25 @@ def test_records_wait_for_a_source_that_is_behind_until_its_records_come() -> No
     assert case.absorbed == {"clicks": 2, "orders": 3}
 
 
+def test_what_waits_in_the_engine_is_no_answer_about_what_comes_behind_it() -> None:
+    case = Case()
+    case.answer("orders", 11, 11, 100)
+    case.take("orders", 10)
+    case.answer("clicks", 0, 20, 150)
+    case.ingest.tick()
+    assert case.absorbed == {}
+    # Since the last answer on orders, one may have come that is older than the last of these clicks.
+    case.answer("clicks", 20, 20, 300)
+    case.take("clicks", 9, 19)
+    assert case.absorbed == {"clicks": 10, "orders": 11}
+    case.answer("orders", 13, 13, 301)
+    case.take("orders", 12)
+    case.answer("clicks", 20, 20, 302)
+    case.answer("orders", 13, 13, 303)
+    case.ingest.tick()
+    assert case.absorbed == {"clicks": 20, "orders": 13}
+
+
 def test_an_end_without_a_record_is_reached_once_the_call_that_may_have_taken_one_is_over() -> None:
     case = Case()
     case.answer("clicks", 1, 1, 100)
