@@ -48,6 +48,7 @@ class Series:
     paging: bool = True
     weight: float = 1.0
     scale: float = 1.0
+    event: float = 0.1
 
 
 @dataclass(slots=True)
@@ -119,7 +120,10 @@ class Bank:
     def admit(self, series: Series, step: int) -> int:
         """Watch a series from the window ``step`` on; a segment's whole must be watched already."""
         parent = self.index[series.kpi, ()] if series.segment else -1
-        spec = SeriesSpec(series.volume, series.kernel, series.hurts, parent, series.binomial, series.weight != 1.0)
+        spec = SeriesSpec(
+            series.volume, series.kernel, series.hurts, parent, series.binomial, series.weight != 1.0,
+            series.segment, series.event,
+        )  # fmt: skip
         number = self.scan.add(spec, self._segment_prior if series.segment else None, step - 1)
         self.series.append(series)
         self.policies.append(Policy(self.policy))

@@ -18,6 +18,10 @@ TWICE = np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 11.0, 15.0])
 SAME_WINDOW, NEXT_STEP, WHOLE_FUNNEL = 0, 4, 12
 """Kernels to begin with: no delay, two minutes (from one step to the next), six (from the visit to the order)."""
 
+SLOWER = np.array([1, 2, 3, 4, 5, 5, *range(7, 17), 16])
+FASTER = np.array([0, 0, 1, 2, 3, 4, 6, *range(6, 16)])
+"""The neighbours of each kernel among those of its kind."""
+
 CHANGE_GAIN = 8.0
 """Nats by which another kernel has to be better before it is taken."""
 
@@ -35,12 +39,14 @@ DAY_DECAY = 0.93
 
 
 class DelayLook(NamedTuple):
-    """The smoothed upstream counts after a window, one column a kernel, and what each kernel lost on it."""
+    """The smoothed upstream counts after a window, one column a kernel; those of the kernel in use (``exposure``),
+    and half the difference between its neighbours (``slip``): what a lag that is known badly may be wrong by."""
 
     once: Floats
     first: Floats
     twice: Floats
     exposure: Floats
+    slip: Floats
 
 
 class DelayBank:
@@ -89,8 +95,10 @@ class DelayBank:
         first = np.where(new, column, self.first + self.alpha_twice * (column - self.first))
         twice = np.where(new, first, self.twice + self.alpha_twice * (first - self.twice))
         rows = np.arange(len(upstream))
-        exposure = np.hstack([once, twice])[rows, self.kernel]
-        return DelayLook(once, first, twice, exposure)
+        told = np.hstack([once, twice])
+        slower, faster = (told[rows, table[self.kernel]] for table in (SLOWER, FASTER))
+        slip = np.where(self.delayed, (slower - faster) / 2, 0.0)
+        return DelayLook(once, first, twice, told[rows, self.kernel], slip)
 
     def learn(self, look: DelayLook, count: Floats, judged: NDArray[np.bool_]) -> None:
         """Take the window in; where ``judged``, each kernel is charged for its own forecast of the count."""

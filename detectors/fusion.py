@@ -24,6 +24,9 @@ ALIKE, ENOUGH = 0.5, math.log(1.5)
 """Either part has to be half of the other's size on the logarithm, or half as much again: a lag that is known badly
 moves a neighbour too, but only a little."""
 
+SAME = 0.7
+"""How close sessions and rate have to move to each other, on the logarithm, to be bots."""
+
 
 class Pair(NamedTuple):
     """``falls`` down together with ``rises`` up is ``kind``; each a KPI of the whole, ``rises`` maybe a volume."""
@@ -40,7 +43,7 @@ class Fused(NamedTuple):
     window: int
 
 
-def fuse(falls: tuple[Look, int], rises: tuple[Look, int], border: float) -> Fused | None:
+def fuse(falls: tuple[Look, int], rises: tuple[Look, int], border: float, kind: VerdictKind) -> Fused | None:
     """Evidence that one series falls and another rises, summed over equal windows.
 
     None where no window has both, or where the rise is too small to belong to the fall.
@@ -50,7 +53,11 @@ def fuse(falls: tuple[Look, int], rises: tuple[Look, int], border: float) -> Fus
     up = np.where(up_look.side[j] > 0, up_look.evidence[j], 0.0)
     fall = np.log((down_look.observed[i] + 0.5) / (down_look.expected[i] + 0.5))
     rise = np.log((up_look.observed[j] + 0.5) / (up_look.expected[j] + 0.5))
-    alike = (rise >= np.minimum(ALIKE * -fall, ENOUGH)) & (-fall >= np.minimum(ALIKE * rise, ENOUGH))
+    if kind == "bots":
+        # Sessions that never buy thin a rate out by just what they add; a crowd buys, if less.
+        alike = (rise >= SAME * -fall) & (-fall >= SAME * rise)
+    else:
+        alike = (rise >= np.minimum(ALIKE * -fall, ENOUGH)) & (-fall >= np.minimum(ALIKE * rise, ENOUGH))
     # The weaker part counts twice at most: a surge is no finding because some rate moves a little.
     strong = (np.minimum(up, down) > LEAST) & (np.minimum(up, down) > PART * np.maximum(up, down))
     both = np.where(strong & alike, down + np.minimum(up, down), 0.0)
@@ -71,7 +78,7 @@ def fuse_into(
         j = other[0].index.get((pair.rises, ()))
         if i is None or j is None or other[2].other[j] * border < LEAST:
             continue
-        found = fuse((look, i), (other[1], j), border)
+        found = fuse((look, i), (other[1], j), border, pair.kind)
         if found is None:
             continue
         named.setdefault(i, pair.kind)

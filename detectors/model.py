@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.seasonal import SLOTS, Basis
+from detectors.seasonal import Basis
+from detectors.slots import SlotTable
 
 __all__ = ["Forecast", "LogLinear", "Start"]
 
@@ -18,7 +19,6 @@ LEVEL_MS = 360 * 60_000
 """How long the shop's level remembers: the time constant of its first-order autoregression."""
 
 INTERCEPT_NOISE = 1e-7
-SLOT_NOISE = 1e-7
 RATE = 0.0075
 """Step of the noise estimates, a block; larger while a series is young."""
 
@@ -26,13 +26,20 @@ PHI_BOUNDS = (0.01, 60.0)
 KAPPA_BOUNDS = (1e-6, 0.05)
 SIGMA_BOUNDS = (0.001, 0.3)
 
+EVENT = -2
+"""Place of the event among the coefficients; the level is the last."""
+
+EVENT_FLOOR, EVENT_MEMORY, EVENT_PRIOR = 0.01**2, 12.0, 2.0
+"""Least variance of what an event does to a rate; of how many events it is learnt; how many its start is worth."""
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """Where a new series begins: prior of its coefficients, its parent (-1: none), and its noise.
 
     ``phi`` is the variance per mean of a count, ``kappa`` the variance that grows with the mean squared,
-    ``sigma`` the standard deviation of the level, ``slot`` that of a quarter-hour's own deviation.
+    ``sigma`` the standard deviation of the level, ``slot`` that of a quarter-hour's own deviation, ``event`` that of
+    what a campaign or a crowd does to the series.
     """
 
     prior: Floats
@@ -41,6 +48,7 @@ class Start:
     kappa: float = 1e-4
     sigma: float = 0.04
     slot: float = 0.03
+    event: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,35 +80,41 @@ class LogLinear:
         p = basis.size
         self.mean: Floats = np.zeros((0, p))
         self.cov: Floats = np.zeros((0, p, p))
-        self.slot: Floats = np.zeros((0, SLOTS))
-        self.slot_var: Floats = np.zeros((0, SLOTS))
+        self.slots = SlotTable()
         self.base, self.sigma2, self.kappa = np.zeros(0), np.zeros(0), np.zeros(0)
         self.phi1, self.phi5, self.blocks = np.zeros(0), np.zeros(0), np.zeros(0)
+        self.event_var, self.events = np.zeros(0), np.zeros(0)
         self.parent: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     def add(self, start: Start) -> int:
         """Take in a new series; its number."""
         cov = np.diag(start.prior)
         cov[-1, -1] = start.sigma**2
-        slot = start.slot if start.parent < 0 else 0.0
+        cov[EVENT, EVENT] = 0.0
         self.mean = np.vstack([self.mean, np.zeros((1, self.basis.size))])
         self.cov = np.concatenate([self.cov, cov[None]])
-        self.slot = np.vstack([self.slot, np.zeros((1, SLOTS))])
-        self.slot_var = np.vstack([self.slot_var, np.full((1, SLOTS), slot**2)])
+        self.slots.add(start.slot if start.parent < 0 else 0.0)
         self.base, self.blocks = np.append(self.base, 0.0), np.append(self.blocks, 0.0)
         self.sigma2, self.kappa = np.append(self.sigma2, start.sigma**2), np.append(self.kappa, start.kappa)
         self.phi1, self.phi5 = np.append(self.phi1, 1.1 * start.phi), np.append(self.phi5, start.phi)
+        self.event_var = np.append(self.event_var, start.event**2)
+        self.events = np.append(self.events, EVENT_PRIOR)
         self.parent = np.append(self.parent, start.parent)
         return len(self.base) - 1
 
-    def forecast(self, moment_ms: int) -> Forecast:
-        """What every series expects at a moment."""
-        h, slot = self.basis.at(moment_ms), self.basis.slot(moment_ms)
+    def forecast(self, moment_ms: int, event: Flags | None = None) -> Forecast:
+        """What every series expects at a moment; ``event`` tells which of them feel one."""
+        h, slot = self._regressors(moment_ms), self.basis.slot(moment_ms)
         h[-1] = 0.0
-        own = self.base + self.mean @ h + self.slot[:, slot]
+        own = self.base + self.mean @ h + self.slots.mean[:, slot]
         ph = self.cov @ h
-        profile = np.maximum(ph @ h, 0.0)
-        slot_var = self.slot_var[:, slot]
+        profile = ph @ h
+        if event is not None and event.any():
+            own += self.mean[:, EVENT] * event
+            profile = profile + (2 * ph[:, EVENT] + self.cov[:, EVENT, EVENT]) * event
+            ph = ph + self.cov[:, :, EVENT] * event[:, None]
+        profile = np.maximum(profile, 0.0)
+        slot_var = self.slots.doubt(slot)
         child = self.parent >= 0
         up = np.where(child, self.parent, 0)
         return Forecast(
@@ -113,6 +127,26 @@ class LogLinear:
             slot_var=np.where(child, slot_var[up], slot_var),
         )
 
+    def begin_event(self, chosen: Flags) -> None:
+        """A campaign or a crowd begins: what it does is unknown, within what such events did before."""
+        self.mean[chosen, EVENT] = 0.0
+        self.cov[chosen, EVENT, :] = 0.0
+        self.cov[chosen, :, EVENT] = 0.0
+        self.cov[chosen, EVENT, EVENT] = self.event_var[chosen]
+
+    def end_event(self, chosen: Flags) -> None:
+        """Learn from an event that is over how much such events do, where enough of it was seen."""
+        left = self.cov[:, EVENT, EVENT]
+        told = chosen & (left < 0.7 * self.event_var)
+        size = self.mean[:, EVENT] ** 2 + left
+        count = self.events
+        moved = np.maximum((self.event_var * count + size) / (count + 1), EVENT_FLOOR)
+        self.event_var = np.where(told, moved, self.event_var)
+        self.events = np.where(told, np.minimum(count + 1, EVENT_MEMORY), count)
+        self.mean[chosen, EVENT] = 0.0
+        self.cov[chosen, EVENT, :] = 0.0
+        self.cov[chosen, :, EVENT] = 0.0
+
     def phi(self, lengths: Floats) -> Floats:
         """Variance per mean over windows of these lengths, [series, lengths]: jitter cancels in longer ones."""
         jitter = 1.25 * np.maximum(0.0, self.phi1 - self.phi5)
@@ -120,17 +154,18 @@ class LogLinear:
         result: Floats = rest[:, None] + jitter[:, None] / lengths
         return result
 
-    def learn(self, moment_ms: int, count: Floats, exposure: Floats, live: Flags, allowed: Flags) -> None:
+    def learn(self, moment_ms: int, count: Floats, exposure: Floats, live: Flags, allowed: Flags, event: Flags) -> None:
         """One block: the level moves on; where ``live`` noise is learnt, where ``allowed`` too the coefficients."""
         self._pass_time(live)
-        h, slot = self.basis.at(moment_ms), self.basis.slot(moment_ms)
-        told = self.forecast(moment_ms)
+        slot = self.basis.slot(moment_ms)
+        told = self.forecast(moment_ms, event)
         expected = exposure * np.exp(told.log_rate + told.level)
         live = live & (expected > 1e-3)
         expected = np.where(live, expected, 1.0)
         error = (count - expected) / expected
-        ph = self.cov @ h
-        known = np.maximum(ph @ h, 0.0)
+        h = self._regressors(moment_ms)
+        ph = self.cov @ h + self.cov[:, :, EVENT] * event[:, None]
+        known = np.maximum(ph @ h + ph[:, EVENT] * event, 0.0)
         noise = (self.phi5 * expected + self.kappa * expected**2 / self.block) / expected**2
         total = known + noise
         surprise = error**2 / total
@@ -139,12 +174,11 @@ class LogLinear:
         error = np.where(wild, 1 + np.log((1 + np.maximum(error, 1.0)) / 2), error)
         limit = np.where(self.blocks < 600, 5.0, 2.5) * np.sqrt(total)
         error = np.clip(error, -limit, limit)
-        chosen = live & allowed
-        gain = np.where(chosen[:, None], ph / total[:, None], 0.0)
+        gain = np.where((live & allowed)[:, None], ph / total[:, None], 0.0)
         self.mean += gain * error[:, None]
         self.cov -= gain[:, :, None] * ph[:, None, :]
-        if not self.basis.noted("campaign", moment_ms):
-            self._learn_slot(slot, error * noise / total, noise + known, chosen)
+        plain = expected / np.exp(self.slots.mean[:, slot])
+        self.slots.learn(slot, count, plain, (noise + self.sigma2) * plain**2, live & ~event)
         self._learn_noise(error**2 / total, expected, total * expected**2, live, allowed)
         self.blocks += live
 
@@ -174,15 +208,6 @@ class LogLinear:
         self.cov[:, :, -1] *= factor[:, None]
         self.cov[:, -1, -1] += np.where(live, self.sigma2 * (1 - rho * rho), 0.0)
         self.cov[:, 0, 0] += np.where(live, INTERCEPT_NOISE, 0.0)
-        self.slot_var += np.where((self.slot_var > 0) & live[:, None], SLOT_NOISE / SLOTS, 0.0)
-
-    def _learn_slot(self, slot: int, left: Floats, variance: Floats, chosen: Flags) -> None:
-        noise = 3 * (variance + self.sigma2)
-        before = self.slot_var[:, slot]
-        gain = np.where(chosen, before / (before + noise), 0.0)
-        limit = 3 * np.sqrt(noise)
-        self.slot[:, slot] += gain * np.clip(left, -limit, limit)
-        self.slot_var[:, slot] = before * (1 - gain)
 
     def _learn_noise(self, squared: Floats, expected: Floats, variance: Floats, live: Flags, allowed: Flags) -> None:
         """Blocks in an alarm still teach, with a lower cap: else alarms hide the noise that causes them."""
@@ -195,3 +220,8 @@ class LogLinear:
 
     def _rate(self) -> Floats:
         return np.maximum(RATE, 0.5 / (20 + self.blocks))
+
+    def _regressors(self, moment_ms: int) -> Floats:
+        h = self.basis.at(moment_ms)
+        h[EVENT] = 0.0
+        return h

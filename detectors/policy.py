@@ -39,7 +39,7 @@ class PolicySpec:
     release: float = 0.5
     recovered: float = 4.0
     timeout: int = 240
-    breaker_high: float = 0.25
+    breaker_high: float = 0.4
     breaker_low: float = 0.05
     breaker_windows: int = 1440
 

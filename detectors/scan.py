@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.base import SegmentKey
 from detectors.delay import NEXT_STEP, SAME_WINDOW, DelayBank, DelayLook
+from detectors.events import EventClock
 from detectors.evidence import penalised_deviance
 from detectors.model import LogLinear, Start
 from detectors.seasonal import Basis
@@ -30,6 +32,9 @@ RING = 256
 BLOCK = 5
 LAG = 30
 """Windows before a block is learnt: no judged window of up to this length has been learnt."""
+
+HOLIDAY = 0.3**2
+"""Variance of a volume's logarithm on a holiday: it is like a Sunday, but no more than that."""
 
 SMALLEST = 0.04
 """Shares under which a change is no finding, however certain."""
@@ -53,6 +58,7 @@ class SeriesSpec:
     ``kernel`` is the delay of a ratio's successes behind its trials to begin with, ``SAME_WINDOW`` is none.
     ``binomial``: each success is one of its own window's trials, so the noise is known before it is learnt.
     ``compound``: a sum of amounts, in units of a usual one; noisier than any count.
+    ``segment`` tells which events it feels, and ``event`` by how much one moves it: a standard deviation of logarithms.
     """
 
     volume: bool = False
@@ -61,6 +67,8 @@ class SeriesSpec:
     parent: int = -1
     binomial: bool = False
     compound: bool = False
+    segment: SegmentKey = ()
+    event: float = 0.1
 
 
 class Look(NamedTuple):
@@ -72,8 +80,10 @@ class Look(NamedTuple):
     upstream: Floats
     seen: Flags
     delays: DelayLook
+    event: Flags
     exposure: Floats
     profile: Floats
+    slip: Floats
     level: Floats
     observed: Floats
     expected: Floats
@@ -99,11 +109,12 @@ class Scan:
         self.basis, self.window_ms = basis, window_ms
         self.model = LogLinear(basis, BLOCK * window_ms, BLOCK)
         self.delay = DelayBank(window_ms)
+        self.events = EventClock(window_ms)
         self.specs: list[SeriesSpec] = []
         self.step: int | None = None
-        # Sums since the beginning, after each step: count, exposure, expected, expected squared.
-        self.sums: Floats = np.zeros((4, 0, RING))
-        self.total: Floats = np.zeros((4, 0))
+        # Sums since the beginning, after each step: count, exposure, expected, expected squared, expected by slip.
+        self.sums: Floats = np.zeros((5, 0, RING))
+        self.total: Floats = np.zeros((5, 0))
         self.masked: Flags = np.zeros((0, RING), dtype=bool)
         self.past: Floats = np.zeros((64, 2, 0))
         self.begun: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
@@ -112,7 +123,6 @@ class Scan:
         self.ready: Flags = np.zeros(0, dtype=bool)
         self.volume: Flags = np.zeros(0, dtype=bool)
         self.compound: Flags = np.zeros(0, dtype=bool)
-        self.extra: Floats = np.zeros(0)
         self.rho_step = math.exp(math.log(self.model.decay) / BLOCK)
 
     def add(self, spec: SeriesSpec, prior: Floats | None = None, step: int = 0) -> int:
@@ -120,18 +130,18 @@ class Scan:
         default = Start(self.basis.prior) if prior is None else Start(prior)
         phi = 4.0 if spec.compound else 1.0 if spec.volume else 0.8
         sigma, slot, kappa = (0.08, 0.1, 1 / 300) if spec.volume else (0.04, 0.03, 1e-4)
-        index = self.model.add(Start(default.prior, spec.parent, phi, kappa, sigma, slot))
+        index = self.model.add(Start(default.prior, spec.parent, phi, kappa, sigma, slot, spec.event))
+        self.events.add(spec.segment)
         self.delay.add(SAME_WINDOW if spec.volume else spec.kernel)
         self.specs.append(spec)
-        self.sums = np.concatenate([self.sums, np.zeros((4, 1, RING))], axis=1)
-        self.total = np.concatenate([self.total, np.zeros((4, 1))], axis=1)
+        self.sums = np.concatenate([self.sums, np.zeros((5, 1, RING))], axis=1)
+        self.total = np.concatenate([self.total, np.zeros((5, 1))], axis=1)
         self.masked = np.concatenate([self.masked, np.zeros((1, RING), dtype=bool)])
         self.past = np.concatenate([self.past, np.zeros((64, 2, 1))], axis=2)
         self.begun = np.append(self.begun, step)
         self.born, self.since = np.append(self.born, step + SETTLE), np.append(self.since, step)
         self.ready, self.volume = np.append(self.ready, False), np.append(self.volume, spec.volume)
         self.compound = np.append(self.compound, spec.compound)
-        self.extra = np.append(self.extra, 0.0)
         return index
 
     def look(self, step: int, count: Floats, upstream: Floats, seen: Flags) -> Look:
@@ -147,22 +157,25 @@ class Scan:
             Whether the series has data in this window.
         """
         moment = step * self.window_ms - self.window_ms // 2
-        told = self.model.forecast(moment)
+        event = self.events.flags(self.basis, moment)
+        told = self.model.forecast(moment, event & ~self.volume)
         gap = self.step is not None and step - self.step > LONGEST_GAP
         delays = self.delay.look(np.where(self.volume, 1.0, upstream), afresh=gap)
         exposure = np.where(seen, delays.exposure, 0.0)
         count = np.where(seen, count, 0.0)
         profile = exposure * np.exp(told.log_rate) * self.ready
-        now = self.total + np.stack([count, exposure, profile, profile**2])
+        slip = profile * np.where(exposure > 0, delays.slip / np.maximum(exposure, 1e-9), 0.0)
+        now = self.total + np.stack([count, exposure, profile, profile**2, slip])
         begin = np.maximum(step - WINDOWS[None, :], self.since[:, None])
         last = step - 1 if self.step is None else self.step
         ago = np.minimum(begin, last) % RING
         rows = np.arange(len(count))[:, None]
-        observed, exposures, base, square = (now[i][:, None] - self.sums[i][rows, ago] for i in range(4))
+        observed, exposures, base, square, slips = (now[i][:, None] - self.sums[i][rows, ago] for i in range(5))
         base = np.maximum(base, 0.0)
         lengths = np.maximum(step - begin, 1).astype(float)
         factor, doubt = self._doubt(told.level, told.profile_var, told.cross_var, told.level_var)
-        doubt += (told.slot_var[:, None] / np.maximum(1.0, lengths / 15)) + self.extra[:, None]
+        doubt += (told.slot_var[:, None] / np.maximum(1.0, lengths / 15)) + self._unusual(moment, event)
+        doubt += (slips / np.maximum(base, 1e-9)) ** 2
         expected = base * np.exp(factor)
         dispersion = self.model.phi(lengths) + self.model.kappa[:, None] * square / np.maximum(base, 1e-9)
         doubt = np.maximum(doubt, 1e-6)
@@ -172,7 +185,7 @@ class Scan:
         small = np.abs(observed - expected) < SMALLEST * expected
         evidence = np.where(small | ~self.ready[:, None], 0.0, evidence)
         return Look(
-            step, moment, count, upstream, seen, delays, exposure, profile, factor[:, 0],
+            step, moment, count, upstream, seen, delays, event, exposure, profile, slip, factor[:, 0],
             observed, expected, exposures, doubt, dispersion, evidence, side,
         )  # fmt: skip
 
@@ -182,11 +195,12 @@ class Scan:
         for step in range(max(last + 1, look.step - RING), look.step):
             self.sums[:, :, step % RING] = self.total
             self.masked[:, step % RING] = True
-        now = np.stack([look.counts, look.exposure, look.profile, look.profile**2])
+        now = np.stack([look.counts, look.exposure, look.profile, look.profile**2, look.slip])
         self._learn_minute(look)
         self.total = self.total + now
         self.sums[:, :, look.step % RING] = self.total
         self.masked[:, look.step % RING] = ~look.seen
+        self._pass_events(look)
         self.delay.learn(look.delays, look.counts, look.seen & (self.model.parent < 0))
         self.step = look.step
         for step in range(last + 1, look.step + 1):
@@ -235,6 +249,28 @@ class Scan:
         zeros = np.zeros((len(level), len(PROFILE_ONLY)))
         return np.hstack([rho * then, zeros]), np.hstack([np.maximum(var, 0.0), flat])
 
+    def _unusual(self, moment: int, event: Flags) -> Floats:
+        """Variance that campaigns, crowds and holidays add, for the windows that touch them."""
+        volume, model = self.volume, self.model
+        doubt = np.where(volume, 0.0, 0.5 * model.event_var)
+        up = np.maximum(model.parent, 0)
+        doubt += np.where(model.parent >= 0, doubt[up], 0.0)
+        touched = self.events.windows_since(event, moment)[:, None] < WINDOWS[None, :]
+        result = np.where(touched, doubt[:, None], 0.0)
+        if self.basis.noted("holiday", moment):
+            result += np.where(volume, HOLIDAY, model.event_var)[:, None]
+        return result
+
+    def _pass_events(self, look: Look) -> None:
+        """Begin and end events; what is learnt lags behind, and so does the end."""
+        clock, event = self.events, look.event & ~self.volume
+        self.model.begin_event(event & ~clock.open)
+        clock.open |= event
+        over = clock.open & ~event & ~clock.flags(self.basis, look.moment_ms - (LAG + BLOCK) * self.window_ms)
+        self.model.end_event(over)
+        clock.open &= ~over
+        clock.last_ms = np.where(look.event, look.moment_ms, clock.last_ms)
+
     def _learn_minute(self, look: Look) -> None:
         expected, dispersion = look.expected[:, 0], look.dispersion[:, 0]
         single = self.ready & look.seen & (look.step - self.since >= 1) & (expected > 0.05)
@@ -252,7 +288,10 @@ class Scan:
         steps = np.arange(end - BLOCK + 1, end + 1) % RING
         allowed: Flags = ~np.any(self.masked[:, steps], axis=1)
         moment = end * self.window_ms - BLOCK * self.window_ms // 2
-        self.model.learn(moment, sums[0], sums[1], live & (sums[1] > 0), allowed)
+        event = self.events.flags(self.basis, moment)
+        # A volume does not learn from a campaign: what it would learn is gone when the campaign is over.
+        allowed &= ~(self.volume & event)
+        self.model.learn(moment, sums[0], sums[1], live & (sums[1] > 0), allowed, event)
         if chosen is self.ready:
             newest = (end + LAG) // BLOCK
             self.past[newest % 64] = np.stack([self.model.mean[:, -1], self.model.cov[:, -1, -1]])
@@ -298,7 +337,8 @@ class Scan:
             room = min(1.0, max(0.1, 2 * (1 - rate)))
         model.cov[index] *= room**2
         model.sigma2[index] *= room
-        model.slot_var[index] *= room**2
+        model.slots.scale(index, room)
+        model.event_var[index] *= room**2
         if self.specs[index].binomial:
             model.phi5[index] = model.phi1[index] = 1.1 * max(0.02, 1 - rate)
         elif self.compound[index] or self.volume[index]:

@@ -18,8 +18,8 @@ from detectors.named import NamedJudge
 from detectors.policy import PolicySpec
 from detectors.reading import Reading
 from detectors.scan import LAG, Look
-from detectors.seasonal import rate_basis, volume_basis
-from detectors.surge import Surge
+from detectors.seasonal import EVENT_TAIL_MS, rate_basis, volume_basis
+from detectors.surge import NOW, Surge
 from detectors.verdicts import alerts_of, verdicts_of
 from streams.anomalies import decode_incident, decode_verdict, encode_incident, encode_verdict
 from streams.calendar import Label
@@ -45,9 +45,6 @@ __all__ = [
 
 RENAMED_WITHIN = 15
 """Windows of an alert in which its cause may still turn out to be another."""
-
-CROWD_DOUBT = 0.01
-"""Variance of a rate's logarithm that a crowd adds."""
 
 FULL_SEGMENT = 0.9
 """Share of the whole from which a segment says nothing of its own."""
@@ -333,6 +330,8 @@ class Monitor:
         ready = bool(volumes.reading.ready[number])
         expected = float(volumes.reading.expected_now[number]) if ready else None
         felt = self._surge.learn(float(volumes.look.counts[number]), expected)
-        self._rates.bank.scan.extra[:] = CROWD_DOUBT if felt else 0.0
+        if self._surge.active:
+            end = step * self.spec.window_ms
+            self._rates.bank.scan.events.crowd(end - NOW * self.spec.window_ms, end + EVENT_TAIL_MS)
         if felt:
             self._volumes.bank.freeze(step - LAG, step)

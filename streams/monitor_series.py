@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from detectors.bank import Series
 from detectors.base import SegmentKey
 from detectors.delay import NEXT_STEP, SAME_WINDOW, WHOLE_FUNNEL
 from detectors.fusion import Pair
-from streams.kpis import Kpi
+from streams.kpis import STAGES, Kpi
 
 __all__ = ["PAIRS", "RANKS", "STEPS", "rank_of", "series_of"]
 
@@ -50,6 +52,18 @@ PAIRS = (
 """One cause behind two findings: an event type that is lost, or sessions that never buy."""
 
 
+EVENT, SEGMENT_EVENT = 0.1, 0.04
+"""Standard deviation of what a campaign does to one step of the funnel, and to a segment beside its whole."""
+
+PLACES = {
+    "sessions": 0,
+    "orders_placed": 4,
+    "orders_paid": 5,
+    **{f"reached.{name}": n + 1 for n, name in enumerate(STAGES)},
+}
+"""How far into the funnel a counter is."""
+
+
 def series_of(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
     """The series of a KPI; ``weight`` is the size of one event in a sum of amounts."""
     inside = bool(set(kpi.numerator) & set(kpi.denominator or ()))
@@ -65,7 +79,14 @@ def series_of(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
         paging=not kpi.name.startswith("_"),
         weight=weight,
         scale=kpi.scale,
+        event=(SEGMENT_EVENT if segment else EVENT) * math.sqrt(_steps(kpi)),
     )
+
+
+def _steps(kpi: Kpi) -> int:
+    """How many steps of the funnel a ratio spans: each may be moved by a campaign."""
+    places = [PLACES.get(counter) for counter in (kpi.numerator[0], (kpi.denominator or kpi.numerator)[0])]
+    return max(1, abs(places[0] - places[1])) if places[0] is not None and places[1] is not None else 1
 
 
 def rank_of(kpi: str) -> int:
