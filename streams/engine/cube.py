@@ -6,27 +6,33 @@ there may be many, so the largest are kept and the others lose one dimension aft
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
-from streams.engine.counters import CODE_BITS, CODE_MASK, COUNTER_BITS, COUNTER_MASK, CounterNames, Tally
 from streams.engine.rows import LARGEST, Row, decode_row
-from streams.engine.segments import OTHER, Leaves
 from streams.errors import InputError
 from streams.events import STAGES
 
-__all__ = ["CUBE", "Cube", "CubeMaker", "Side", "add_cubes", "bounded", "cube_key", "decode_record", "encode_cube"]
+__all__ = [
+    "CUBE",
+    "MONEY",
+    "ORDER_COUNTERS",
+    "SESSION_COUNTERS",
+    "Cube",
+    "Side",
+    "add_cubes",
+    "counters_of_side",
+    "cube_key",
+    "decode_record",
+    "encode_cube",
+]
 
 CUBE: Final = "cube"
 """What stands in the place of a segment in the key, and of a row's kind in the value."""
-
-Values = tuple[str, ...]
-Counts = dict[str, int]
-Table = dict[Values, Counts]
 
 SESSION_COUNTERS: Final = ("sessions", *(f"reached.{stage}" for stage in STAGES))
 ORDER_COUNTERS: Final = (
@@ -37,10 +43,24 @@ MONEY: Final = ("orders_valued.", "revenue_minor.")
 
 
 class Side(NamedTuple):
-    """Counters by combination of values; a combination has one value for each of the dimensions."""
+    """Counters by combination of values, as columns: a combination is a place in each of them.
 
-    dimensions: tuple[str, ...]
-    leaves: Mapping[Values, Mapping[str, int]]
+    ``codes`` has a column a dimension, of places in its ``values``; ``counters`` a column of numbers for each name.
+    """
+
+    dimensions: tuple[str, ...] = ()
+    values: tuple[tuple[str, ...], ...] = ()
+    codes: tuple[tuple[int, ...], ...] = ()
+    counters: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+
+    def leaves(self) -> list[tuple[str, ...]]:
+        """The combinations, in order.
+
+        >>> Side(("device",), (("ios", "web"),), ((1, 0),), {"sessions": (2, 5)}).leaves()
+        [('web',), ('ios',)]
+        """
+        columns = ([known[code] for code in codes] for known, codes in zip(self.values, self.codes, strict=True))
+        return list(zip(*columns, strict=True))
 
 
 class Cube(NamedTuple):
@@ -58,105 +78,30 @@ class Cube(NamedTuple):
     spec: str = ""
 
 
-class CubeMaker:
-    """Makes the cube of a tally, with ``most`` combinations a side at most."""
-
-    def __init__(
-        self, names: CounterNames, sessions: Leaves, orders: Leaves, codes: list[tuple[int, ...]], most: int
-    ) -> None:
-        self._names, self._sessions, self._orders, self._codes, self._most = names, sessions, orders, codes, most
-        self._session_counters = frozenset(map(names.id, SESSION_COUNTERS))
-        self._order_counters = frozenset(map(names.id, ORDER_COUNTERS))
-        self._wanted: list[tuple[int, ...]] = []
-        """Of the counters of each code those that the cube has."""
-
-    def make(self, tally: Tally) -> tuple[Side, Side]:
-        """Both sides; the same for any order in which the tally came about."""
-        sessions = self._side(self._sessions, self._by_code(tally))
-        orders = self._side(self._orders, self._by_counter(tally.orders))
-        return sessions, orders
-
-    def _by_code(self, tally: Tally) -> Iterable[tuple[int, int, int]]:
-        """Leaf, counter and number of what sessions counted."""
-        for code in range(len(self._wanted), len(self._codes)):
-            self._wanted.append(tuple(one for one in self._codes[code] if one in self._session_counters))
-        lacking: NDArray[np.bool_] = np.array([bool(wanted) for wanted in self._wanted] or [False], dtype=np.bool_)
-        entries = np.array(tally.codes, dtype=np.int64)
-        found, times = np.unique(entries[lacking[entries & CODE_MASK]], return_counts=True)
-        for entry, number in zip(found.tolist(), times.tolist(), strict=True):
-            for counter in self._wanted[entry & CODE_MASK]:
-                yield entry >> CODE_BITS, counter, number
-
-    def _by_counter(self, sums: Mapping[int, int]) -> Iterable[tuple[int, int, int]]:
-        for entry, amount in sums.items():
-            counter = entry & COUNTER_MASK
-            if counter in self._order_counters or self._names.names[counter].startswith(MONEY):
-                yield entry >> COUNTER_BITS, counter, amount
-
-    def _side(self, leaves: Leaves, entries: Iterable[tuple[int, int, int]]) -> Side:
-        by_leaf: dict[int, dict[int, int]] = {}
-        for leaf, counter, amount in entries:
-            sums = by_leaf.setdefault(leaf, {})
-            sums[counter] = sums.get(counter, 0) + amount
-        names, table = self._names.names, Table()
-        for leaf, sums in by_leaf.items():
-            places = zip(leaves.dimensions, leaves.codes[leaf], strict=True)
-            values = tuple(dimension.names[code] for dimension, code in places)
-            if counts := {names[counter]: amount for counter, amount in sums.items() if amount}:
-                _add(table, values, counts)
-        return Side(tuple(dimension.name for dimension in leaves.dimensions), bounded(table, self._most))
-
-
-def bounded(table: Table, most: int) -> Table:
-    """The table with ``most`` combinations at most, sorted; nothing that was counted is lost.
-
-    Of what does not fit, half the room goes to the largest combinations; the others forget their value of the
-    dimension with the most values (it becomes ``other``), and are asked again.
-
-    >>> table = {("ios", "a"): {"n": 9}, ("ios", "b"): {"n": 1}, ("ios", "c"): {"n": 2}, ("web", "a"): {"n": 2}}
-    >>> bounded(table, 3)
-    {('ios', 'a'): {'n': 9}, ('ios', 'other'): {'n': 3}, ('web', 'other'): {'n': 2}}
-    """
-    kept: Table = {}
-    rest = table
-    for place in _widest_first(table):
-        if len(kept) + len(rest) <= most:
-            break
-        ranked = sorted(rest.items(), key=lambda item: (-_volume(item[1]), item[0]))
-        room = (most - len(kept)) // 2
-        for values, counts in ranked[:room]:
-            _add(kept, values, counts)
-        rest = {}
-        for values, counts in ranked[room:]:
-            _add(rest, (*values[:place], OTHER, *values[place + 1 :]), counts)
-    for values, counts in rest.items():
-        _add(kept, values, counts)
-    return {values: dict(sorted(kept[values].items())) for values in sorted(kept)}
+def counters_of_side(side: str) -> tuple[str, ...]:
+    """The counters of a side (``sessions`` or ``orders``), those by currency apart."""
+    return SESSION_COUNTERS if side == "sessions" else ORDER_COUNTERS
 
 
 def add_cubes(cubes: Iterable[Cube]) -> Cube | None:
-    """The cubes of several partitions as one, by adding; None where there is none."""
+    """The cubes of several partitions as one, by adding; None where there is none.
+
+    >>> ios, web = (Side(("device",), ((name,),), ((0,),), {"sessions": (2,)}) for name in ("ios", "web"))
+    >>> cubes = [Cube(0, 60_000, place, side, Side()) for place, side in enumerate((web, ios, web))]
+    >>> add_cubes(cubes).sessions
+    Side(dimensions=('device',), values=(('ios', 'web'),), codes=((0, 1),), counters={'sessions': (2, 4)})
+    """
     found = sorted(cubes, key=lambda cube: -1 if cube.partition is None else cube.partition)
     if len(found) < 2:
         return found[0]._replace(partition=None) if found else None
-    first = found[0]
-    sides = []
-    for parts in ([cube.sessions for cube in found], [cube.orders for cube in found]):
-        table: Table = {}
-        for part in parts:
-            # After a change of the configuration, partitions may count by other dimensions for a while.
-            if part.dimensions == parts[0].dimensions:
-                for values, counts in part.leaves.items():
-                    _add(table, values, counts)
-        sides.append(Side(parts[0].dimensions, table))
-    return Cube(first.start_ms, first.end_ms, None, sides[0], sides[1], first.spec)
+    sessions, orders = _added([cube.sessions for cube in found]), _added([cube.orders for cube in found])
+    return found[0]._replace(partition=None, sessions=sessions, orders=orders)
 
 
 def cube_key(cube: Cube) -> bytes:
     """The key of a cube on the compacted topic.
 
-    >>> none = Side((), {})
-    >>> cube_key(Cube(0, 60_000, 3, none, none))
+    >>> cube_key(Cube(0, 60_000, 3, Side(), Side()))
     b'60000|cube|3'
     """
     partition = "" if cube.partition is None else cube.partition
@@ -164,10 +109,9 @@ def cube_key(cube: Cube) -> bytes:
 
 
 def encode_cube(cube: Cube) -> bytes:
-    """One line of JSON: values of each dimension once, then a column of places in them for each dimension, and one of
-    numbers for each counter.
+    """One line of JSON.
 
-    >>> cube = Cube(0, 60_000, 3, Side(("device",), {("ios",): {"sessions": 2}}), Side((), {}), "f")
+    >>> cube = Cube(0, 60_000, 3, Side(("device",), (("ios",),), ((0,),), {"sessions": (2,)}), Side(), "f")
     >>> decode_record(encode_cube(cube)) == cube
     True
     """
@@ -207,42 +151,41 @@ def decode_record(data: bytes) -> Row | Cube:
 
 
 def _columns(side: Side) -> dict[str, Any]:
-    leaves = list(side.leaves.items())
-    values = [sorted({told[place] for told, _ in leaves}) for place in range(len(side.dimensions))]
-    places = [{value: place for place, value in enumerate(known)} for known in values]
-    counters = sorted({name for _, counts in leaves for name in counts})
     return {
-        "codes": [[places[place][told[place]] for told, _ in leaves] for place in range(len(side.dimensions))],
-        "counters": {name: [min(counts.get(name, 0), LARGEST) for _, counts in leaves] for name in counters},
-        "dimensions": list(side.dimensions),
-        "leaves": len(leaves),
-        "values": values,
+        "codes": side.codes,
+        "counters": {name: [min(count, LARGEST) for count in column] for name, column in side.counters.items()},
+        "dimensions": side.dimensions,
+        "values": side.values,
     }
 
 
 def _side(told: Mapping[str, Any]) -> Side:
-    values = [[known[place] for place in codes] for known, codes in zip(told["values"], told["codes"], strict=True)]
-    table: Table = {}
-    for place in range(told["leaves"]):
-        counts = {name: int(column[place]) for name, column in told["counters"].items() if column[place]}
-        _add(table, tuple(column[place] for column in values), counts)
-    return Side(tuple(told["dimensions"]), table)
+    side = Side(
+        tuple(told["dimensions"]),
+        tuple(map(tuple, told["values"])),
+        tuple(map(tuple, told["codes"])),
+        {name: tuple(column) for name, column in told["counters"].items()},
+    )
+    lengths = {len(column) for column in (*side.codes, *side.counters.values())}
+    if len(lengths) > 1 or not len(side.dimensions) == len(side.values) == len(side.codes):
+        raise ValueError("its columns differ in length")
+    side.leaves()  # a code without a value raises
+    return side
 
 
-def _widest_first(table: Table) -> list[int]:
-    """Places of the dimensions, that with the most values first."""
-    width = len(next(iter(table), ()))
-    return sorted(range(width), key=lambda place: (-len({values[place] for values in table}), place))
-
-
-def _volume(counts: Mapping[str, int]) -> int:
-    return sum(count for name, count in counts.items() if not name.startswith(MONEY))
-
-
-def _add(table: Table, values: Values, counts: Mapping[str, int]) -> None:
-    sums = table.get(values)
-    if sums is None:
-        table[values] = dict(counts)
-        return
-    for name, count in counts.items():
-        sums[name] = sums.get(name, 0) + count
+def _added(sides: Sequence[Side]) -> Side:
+    # After a change of the configuration, partitions count by other dimensions for a while.
+    sides = [side for side in sides if side.dimensions == sides[0].dimensions]
+    names = sorted({name for side in sides for name in side.counters})
+    table: dict[tuple[str, ...], list[int]] = {}
+    for side in sides:
+        columns = [side.counters.get(name) or repeat(0) for name in names]
+        for values, *counts in zip(side.leaves(), *columns, strict=False):
+            sums = table.get(values)
+            table[values] = counts if sums is None else [one + other for one, other in zip(sums, counts, strict=True)]
+    leaves = sorted(table)
+    values = tuple(tuple(sorted(set(column))) for column in zip(*leaves, strict=True))
+    places = [{text: place for place, text in enumerate(known)} for known in values]
+    codes = tuple(tuple(places[row][leaf[row]] for leaf in leaves) for row in range(len(values)))
+    sums_by_name = zip(*(table[leaf] for leaf in leaves), strict=True)
+    return Side(sides[0].dimensions, values, codes, dict(zip(names, sums_by_name, strict=False)))

@@ -85,9 +85,15 @@ class RollUp:
             rolled.setdefault(WHOLE, ({}, None))[0][name] = amount
         return {segment: told for segment, told in rolled.items() if told[0] or told[1]}
 
-    def grouped(self, tally: Tally) -> tuple[Grouped, Grouped]:
-        """What session leaves and what order leaves counted."""
-        return self._grouped(tally.codes, tally.sessions), self._grouped((), tally.orders)
+    @property
+    def columns(self) -> tuple[Columns, Columns]:
+        """Those of session leaves and of order leaves."""
+        return self._session_columns, self._order_columns
+
+    def spread(self, codes: Iterable[int], sums: dict[int, int]) -> Grouped:
+        """What leaves counted: entries of codes, and of sums, of which those of nonsense are cut off."""
+        exact = sums if _is_exact(sums) else {entry: min(amount, EXACT) for entry, amount in sums.items()}
+        return self._grouped(codes, exact)
 
     def _grouped(self, codes: Iterable[int], sums: dict[int, int]) -> Grouped:
         """The entries of codes, counter by counter, and those of sums."""

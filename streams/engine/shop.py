@@ -7,7 +7,7 @@ from typing import Any, Final
 from streams.engine.browsing import Browsing
 from streams.engine.carts import Carts, quantity
 from streams.engine.counters import COUNTER_BITS, CounterNames
-from streams.engine.cube import CubeMaker
+from streams.engine.cubing import CubeMaker
 from streams.engine.decode import Decoder
 from streams.engine.dedup import Duplicates
 from streams.engine.payments import Payments
@@ -47,9 +47,7 @@ class Shop:
         self.sessions = Sessions(spec, self.names, self.ledger, self.leaves, attributes[: len(session)])
         rollup.codes = self.sessions.funnel.codes
         if spec.cube_leaves:
-            self.ledger.cube_maker = CubeMaker(
-                self.names, self.leaves, self.order_leaves, rollup.codes, spec.cube_leaves
-            )
+            self.ledger.cube_maker = CubeMaker(self.names, rollup, self.leaves, self.order_leaves, spec.cube_leaves)
         self.carts = Carts(spec, self.names, self.ledger, self.leaves)
         self.browsing = Browsing(self.sessions, self.carts, self.products, spec.window_ms, decoder.seed)
         self.payments = Payments(spec, self.names, self.order_leaves, attributes[len(session) :])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from streams.engine.counters import CounterNames, Tally
-from streams.engine.cube import Cube, CubeMaker
+from streams.engine.cube import Cube
+from streams.engine.cubing import CubeMaker
 from streams.engine.rollup import Rolled, RollUp
 from streams.engine.rows import WHOLE, Row, RowKind
 from streams.engine.spec import EngineSpec
@@ -166,7 +167,7 @@ class Ledger:
         rolled = self._rollup.roll(tally) if tally is not None else {}
         if tally is not None and self.cube_maker is not None:
             sessions, orders = self.cube_maker.make(tally)
-            if sessions.leaves or orders.leaves:
+            if sessions.counters or orders.counters:
                 end = start + self._window
                 self.cubes.append(Cube(start, end, self._partition, sessions, orders, self._fingerprint))
         if owed:

@@ -24,7 +24,7 @@ from streams.errors import BrokerError, FunnelwatchError
 from streams.kafka import first_offset_since, refuse_closed_group
 from streams.live.app import build_app
 from streams.live.checkpoint import Checkpoints
-from streams.live.ingest import Ingest
+from streams.live.ingest import READ_AGAIN_SECONDS, Ingest
 from streams.live.logs import get_logger, set_up_logs
 from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
@@ -41,6 +41,9 @@ __all__ = ["Worker", "run_worker"]
 TICK_SECONDS = 0.05
 SLICE_SECONDS = 0.02
 """An agent lets others have the event loop after this time of work."""
+
+FRESH_MS = 900
+"""So long an answer on the KPI topic is the latest word: less than the margin that the judge gives the clock."""
 
 GC_THRESHOLDS = (50_000, 20, 100)
 
@@ -102,6 +105,7 @@ class Worker:
         self.watch = Watch(settings, self.outbox, view, now_ms=_now_ms)
         self.vitals = Vitals(started=time.monotonic())
         self._answers = 0
+        self._sent_back = -READ_AGAIN_SECONDS
         self._app: faust.App | None = None
 
     async def run(self) -> int:
@@ -203,8 +207,14 @@ class Worker:
     async def _on_kpi(self, topic: str, partition: int, records: list[Any]) -> None:
         started = time.monotonic()
         try:
+            expected = getattr(records, "after", None)
             for first in range(0, len(records), 50):
+                if expected is not None and expected != self.watch.position:
+                    # A fetch got lost, or the judge has begun anew meanwhile: its next record is another one.
+                    self._read_kpi_again(expected)
+                    break
                 self.watch.take(records[first : first + 50])
+                expected = records[first : first + 50][-1].offset + 1
                 if time.monotonic() - started > SLICE_SECONDS:
                     await asyncio.sleep(0)
                     started = time.monotonic()
@@ -212,6 +222,16 @@ class Worker:
             logger.error("judge_failed at=%s[%d]@%d", topic, partition, self.watch.position)
             self.fail(error)
         await self.outbox.room()
+
+    def _read_kpi_again(self, after: int) -> None:
+        """Go back to where the judge stands, at most every few seconds; the sources do it lane by lane."""
+        now = time.monotonic()
+        if self._app is None or not self.watch.owned or now - self._sent_back < READ_AGAIN_SECONDS:
+            return
+        self._sent_back, wanted = now, self.watch.position
+        logger.error("fetch_missing at=%s[0]@%d: goes on after %d, is read again", self._kpi.topic, wanted, after)
+        self.view.read_again()
+        self._app.consumer.read_again(self._kpi, wanted)
 
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
         try:
@@ -295,7 +315,9 @@ class Worker:
             self.ingest.tick()
             if self.watch.owned:
                 standing = app.consumer.standing(self._kpi)
-                self.watch.tick(standing is not None and self.watch.position >= standing.end_offset)
+                # Who was frozen or cut off must not give up a window on what the broker said before.
+                fresh = standing is not None and _now_ms() - standing.answered_ms < FRESH_MS
+                self.watch.tick(fresh and self.watch.position >= standing.end_offset)
             done = sum(lane.next_offset(topic) for lane in self.ingest.lanes.values() for topic in lane.taken)
             idle = not any(any(lags.values()) for lags in self.ingest.lag().values())
             if idle or done != absorbed:

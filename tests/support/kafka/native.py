@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from streams.broker import answers_metadata, die_with_parent, free_port
@@ -56,13 +56,25 @@ def why_unavailable() -> str | None:
 
 
 class NativeKafka:
-    """One broker with its own data; it can be stopped and started again on the same port with the data kept."""
+    """One broker with its own data; it can be stopped and started again on the same port with the data kept.
 
-    def __init__(self, port: int = 0, extra: str = "", format_options: Sequence[str] = ()) -> None:
+    ``doors`` are more ports that it listens on, each with the port that clients who come by it are told to use.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        extra: str = "",
+        format_options: Sequence[str] = (),
+        doors: Mapping[int, int] | None = None,
+    ) -> None:
         self.port = port or free_port()
         self._home = Path(tempfile.mkdtemp(prefix="funnelwatch-kafka-"))
         self._process: subprocess.Popen[bytes] | None = None
-        text = PROPERTIES.format(port=self.port, controller=free_port(), data=self._home / "data")
+        controller = free_port()
+        text = PROPERTIES.format(port=self.port, controller=controller, data=self._home / "data")
+        if doors:
+            text += _door_properties(self.port, controller, doors)
         self._properties = self._home / "server.properties"
         self._properties.write_text(text + extra, encoding="utf-8")
         self._log = self._home / "broker.log"
@@ -112,6 +124,21 @@ class NativeKafka:
                 start_new_session=True,
                 preexec_fn=die_with_parent(),  # noqa: PLW1509 - one prepared system call
             )
+
+
+def _door_properties(port: int, controller: int, doors: Mapping[int, int]) -> str:
+    inner = "PLAINTEXT://127.0.0.1:{}".format
+    names = {f"DOOR{number}": ports for number, ports in enumerate(sorted(doors.items()))}
+    listeners = [inner(port), *(f"{name}://127.0.0.1:{here}" for name, (here, _) in names.items())]
+    advertised = [inner(port), *(f"{name}://127.0.0.1:{told}" for name, (_, told) in names.items())]
+    kinds = ",".join(f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", *names))
+    return f"""
+listeners={",".join(listeners)},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={",".join(advertised)}
+listener.security.protocol.map={kinds}
+inter.broker.listener.name=PLAINTEXT
+num.network.threads=1
+"""
 
 
 def _libs() -> Path:

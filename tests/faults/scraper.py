@@ -1,0 +1,60 @@
+"""Scrapes every worker again and again, as Prometheus would: no total may step back, no lost partition may be told."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Self
+
+from tests.support.live import WorkerProcess, metrics
+
+__all__ = ["Scraper", "partitions_told"]
+
+SCRAPE_SECONDS = 1.0
+TOTAL = re.compile(r"^(\w+_total(?:\{[^}]*\})?) (\S+)$", re.MULTILINE)
+PARTITION = re.compile(r'^\w+\{[^}]*partition="(\d+)"', re.MULTILINE)
+
+
+class Scraper:
+    """Looks at all workers once a second."""
+
+    def __init__(self, workers: Callable[[], Iterable[WorkerProcess]]) -> None:
+        self._workers = workers
+        self._totals: dict[WorkerProcess, dict[str, float]] = defaultdict(dict)
+        self.pages = 0
+        self.backward: list[str] = []
+        """Totals that have stepped back in a living process."""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scraper", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(SCRAPE_SECONDS):
+            for worker in list(self._workers()):
+                self.look(worker)
+
+    def look(self, worker: WorkerProcess) -> str:
+        """One page of a worker, its totals laid beside those of the page before."""
+        page = metrics(worker)
+        before = self._totals[worker]
+        for name, told in TOTAL.findall(page):
+            total = float(told)
+            if total < before.get(name, 0.0):
+                self.backward.append(f"{name} of process {worker.pid} went from {before[name]} to {total}")
+            before[name] = total
+        self.pages += bool(page)
+        return page
+
+
+def partitions_told(page: str) -> set[int]:
+    """Partitions of which a page has series."""
+    return {int(number) for number in PARTITION.findall(page)}
