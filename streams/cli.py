@@ -53,6 +53,10 @@ BootstrapOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
+CalendarOption = Annotated[
+    Path | None, typer.Option("--calendar", help="Notes and labels, one JSON object a line, as the topic holds them.")
+]
+
 
 @app.command()
 def run(
@@ -150,6 +154,7 @@ def replay(
     speed: Annotated[
         float | None, typer.Option(help="Times faster than the shop; default: as fast as it goes.")
     ] = None,
+    calendar: CalendarOption = None,
     json: JsonOption = False,
 ) -> None:
     """The same engine and judge over a file or a topic range; nothing live is touched."""
@@ -157,7 +162,7 @@ def replay(
 
     request = ReplayRequest(
         config=load_config(config), files=tuple(files or ()), bootstrap=bootstrap, since=from_, until=to,
-        format=format_, rows=rows, report=report, speed=speed,
+        format=format_, rows=rows, report=report, speed=speed, calendar=calendar,
     )  # fmt: skip
     told = run_replay(request)
     print_json(told) if json else print(told["text"])
@@ -170,11 +175,60 @@ def judge(
         Path | None, typer.Option(help="Verdicts and incidents as JSON lines; default: standard output.")
     ] = None,
     config: ConfigOption = None,
+    calendar: CalendarOption = None,
 ) -> None:
     """Judge counters alone: the verdicts and incidents as they would have come live; no Kafka."""
     from streams.judge import judge_file
 
-    judge_file(rows, out, load_config(config).monitor_spec())
+    judge_file(rows, out, load_config(config).monitor_spec(), calendar=calendar)
+
+
+@app.command()
+def note(
+    text: Annotated[
+        str | None, typer.Argument(help="What is announced, such as a sale; none: show the calendar.")
+    ] = None,
+    config: ConfigOption = None,
+    bootstrap: BootstrapOption = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="First moment, such as 2026-06-18T00:00 (shop time).")
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="End, exclusive; at most 60 days later.")] = None,
+    kind: Annotated[
+        str, typer.Option(help="campaign (shoppers do otherwise) or holiday (a day like a Sunday).")
+    ] = "campaign",
+    channel: Annotated[str | None, typer.Option(help="Only for this channel; short for --segment channel=...")] = None,
+    segment: Annotated[
+        list[str] | None, typer.Option(help="Only for dimension=value, such as device=ios; may be repeated.")
+    ] = None,
+    remove: Annotated[str | None, typer.Option(help="Take the note of this name back.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Show the calendar, as without any argument.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Announce a campaign or a holiday, so that what it moves does not page; running workers follow at once."""
+    from streams.note import NoteRequest, run_note
+
+    if list_ and (text is not None or remove is not None):
+        raise InputError("shows the calendar and changes nothing", key="--list", way_out="leave it out")
+    segments = [*(segment or ()), *([f"channel={channel}"] if channel is not None else [])]
+    told = run_note(NoteRequest(load_config(config), bootstrap, text, from_, to, kind, segments, remove))
+    print_json(told) if json else print(told["text"])
+
+
+@app.command()
+def label(
+    incident: Annotated[str, typer.Argument(help="Its name, or the beginning of it.")],
+    label: Annotated[str, typer.Argument(help="incident, expected, new-normal, or none to take a label back.")],
+    config: ConfigOption = None,
+    bootstrap: BootstrapOption = None,
+    text: Annotated[str, typer.Option("--note", help="Why, for those who read it later.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Say what an incident was; the judge goes back to before its onset and learns anew. Nothing of the past pages."""
+    from streams.note import LabelRequest, run_label
+
+    told = run_label(LabelRequest(load_config(config), incident, label, bootstrap, text))
+    print_json(told) if json else print(told["text"])
 
 
 @app.command()

@@ -91,6 +91,12 @@ class Config(Section):
                 raise ValueError(
                     f"detection.segment_dimensions: {dimension!r} is not in [segments]; use some of {named}"
                 )
+        for note in self.note:
+            for dimension in note.segment:
+                if dimension not in {*self.segments.session, *self.segments.payment}:
+                    raise ValueError(
+                        f"note {note.name!r}: {dimension!r} is no session or payment dimension; use some of {named}"
+                    )
         if self.time.window <= 0 or DAY % self.time.window:
             raise ValueError(f"time.window: a day is no multiple of {self.time.window} ms; use 10s, 30s, 60s, 5m, …")
         return self
@@ -158,7 +164,13 @@ class Config(Section):
             paid_channels=tuple(told.paid_channels),
             detectors=tuple((one.kpi, one.name) for one in told.detectors),
             notes=tuple(
-                CalendarNote(note.kind, self._moment_ms(note.start), self._moment_ms(note.end), note.name)
+                CalendarNote(
+                    note.kind,
+                    self._moment_ms(note.start),
+                    self._moment_ms(note.end),
+                    note.name,
+                    tuple(sorted(note.segment.items())),
+                )
                 for note in self.note
             ),
         )

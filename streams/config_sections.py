@@ -190,6 +190,9 @@ class Topics(Section):
     anomalies: Name = Field("funnelwatch.anomalies", description="verdicts and incidents; compacted, one partition")
     dead_letter: Name = Field("funnelwatch.dead-letter", description="records that could not be used, with the reason")
     snapshots: Name = Field("funnelwatch.snapshots", description="state; compacted, as many partitions as the sources")
+    calendar: Name = Field(
+        "funnelwatch.calendar", description="what operators announce or say; compacted, one partition"
+    )
     partitions: int = Field(4, ge=1, le=1_000, description="of source topics that funnelwatch creates")
     replication_factor: int = Field(1, ge=1, le=15, description="of topics that funnelwatch creates")
 
@@ -297,6 +300,9 @@ class Note(Section):
     kind: Literal["campaign", "holiday"] = Field("campaign", description='"campaign" or "holiday"')
     start: datetime = Field(description="TOML date-time; without an offset it is the shop's clock")
     end: datetime = Field(description="exclusive")
+    segment: dict[Dimension, str] = Field(
+        {}, description='only there, such as {channel = "sem"}; empty: the whole shop'
+    )
 
 
 class Metrics(Section):
@@ -316,6 +322,12 @@ class Live(Section):
     stuck_after: Duration = Field(
         60 * SECOND, description="the watchdog ends the process after this time without progress"
     )
+    stop_within: Duration = Field(15 * SECOND, description="a worker that has not stopped after this time is ended")
+    snapshot_bytes_per_second: int = Field(
+        4 << 20, ge=1_024, description="what snapshots of a worker may write on average; large ones are rarer"
+    )
+    judge_history: Duration = Field(15 * DAY, description="how far back a new judge reads the KPI rows")
+    republish: Duration = Field(15 * MINUTE, description="of which a new judge tells its verdicts again")
 
 
 def secret(variable: str, path: str, key: str) -> str:

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
+from streams.calendar import read_calendar
 from streams.engine.cube import Cube, decode_record
 from streams.engine.rows import WHOLE, Row
 from streams.errors import InputError
@@ -21,7 +22,13 @@ TIMED = ("sessions_ended", "bounces", "ended_", "carts_idle", "carts_kept", "car
 """Counters that move without an event."""
 
 
-def judge_file(rows_path: Path | str, out_path: Path | str | None, spec: MonitorSpec | None = None) -> int:
+def judge_file(
+    rows_path: Path | str,
+    out_path: Path | str | None,
+    spec: MonitorSpec | None = None,
+    *,
+    calendar: Path | None = None,
+) -> int:
     """Write every verdict and every change of an incident, one JSON object a line, in order of the windows.
 
     Parameters
@@ -32,6 +39,8 @@ def judge_file(rows_path: Path | str, out_path: Path | str | None, spec: Monitor
         File to write; None is standard output.
     spec
         What is judged, and how readily.
+    calendar
+        A file of notes and labels, see ``read_calendar``.
 
     Returns
     -------
@@ -44,6 +53,9 @@ def judge_file(rows_path: Path | str, out_path: Path | str | None, spec: Monitor
         Where a file cannot be read or written, or a line is no row: the message tells which.
     """
     monitor = Monitor(spec)
+    if calendar is not None:
+        told = read_calendar(calendar, monitor.spec.notes)
+        monitor.announce(told.notes, told.labels)
     check_output(None if out_path is None else Path(out_path), "--out", [Path(rows_path)])
     try:
         with Path(rows_path).open("rb") as source:

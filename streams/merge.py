@@ -171,7 +171,7 @@ class Merger:
         self._slots: dict[tuple[Lane, int], _Slot] = {}
         self._waiting: dict[Lane, set[int]] = defaultdict(set)
         self._changed: set[tuple[Lane, int]] = set()
-        self._judged: dict[Lane, int] = defaultdict(lambda: _NEVER)
+        self._judged: dict[Lane, int] = {}
         self._left_ms = _NEVER
         self._settled: list[MergedWindow] | None = [] if keep_settled else None
         self._cubes: dict[int, dict[int, Cube]] = defaultdict(dict)
@@ -198,7 +198,7 @@ class Merger:
 
     def push_cube(self, cube: Cube) -> None:
         """Take the cube of a partition's window, which comes before the row of its whole; nothing waits for it."""
-        if cube.partition is not None and cube.end_ms > self._judged["window", None]:
+        if cube.partition is not None and cube.end_ms > self._judged.get(("window", None), _NEVER):
             self._cubes[cube.end_ms][cube.partition] = cube
 
     def close(self, partition: int) -> None:
@@ -264,7 +264,7 @@ class Merger:
                     break
                 continue
             self._waiting[lane].discard(end_ms)
-            judge = slot.begun and end_ms > self._judged[lane]
+            judge = slot.begun and end_ms > self._judged.get(lane, _NEVER)
             if judge:
                 self._judged[lane] = end_ms
             window = self._publish(slot, judge=judge)

@@ -173,6 +173,21 @@ INCIDENTS = Row(
             (Query(f"max by (kpi) ({series('funnel_kpi_unsure', WHOLE)})", "{{kpi}}"),),
             alarm_from=1,
         ),
+        Panel(
+            "Announced",
+            "Campaigns and holidays in force: what they move is allowed for.",
+            "short",
+            (Query(f"max by (kind) ({series('funnel_calendar_notes')})", "{{kind}}"),),
+        ),
+        Panel(
+            "Said of incidents",
+            "Incidents that an operator has labelled, by label, and how often the past was judged anew for it in a day.",
+            "short",
+            (
+                Query(f"max by (label) ({series('funnel_calendar_labels')})", "{{label}}"),
+                Query(f"sum(increase({series('funnel_judged_anew_total')}[1d]))", "judged anew"),
+            ),
+        ),
     ),
 )
 

@@ -205,11 +205,18 @@ SOURCES = Row(
             alarm_from=1,
         ),
         Panel(
+            "Fetches read again",
+            "Fetches that got lost between client and engine and were read again. No row is wrong for it.",
+            "short",
+            (Query(f"sum(increase({series('funnel_fetches_read_again_total')}[1h]))", "read again"),),
+            width=8,
+        ),
+        Panel(
             "Time since the last record",
             "How long each partition has brought no record of any source.",
             "s",
             (Query(age(_by_partition("funnel_last_record_timestamp_seconds")), "{{partition}}"),),
-            width=24,
+            width=16,
         ),
     ),
 )

@@ -53,6 +53,7 @@ class LiveSettings:
     anomalies_topic: str = "funnelwatch.anomalies"
     dead_letter_topic: str = "funnelwatch.dead-letter"
     snapshots_topic: str = "funnelwatch.snapshots"
+    calendar_topic: str = "funnelwatch.calendar"
     partitions: int = 4
     replication: int = 1
     review_horizon_ms: int = 7 * DAY_MS

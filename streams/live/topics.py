@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
+from streams.calendar_topic import CALENDAR
 from streams.errors import BrokerError
 from streams.kafka import TopicInfo, TopicPlan, create_topics, describe_topics
 from streams.live.settings import LiveSettings
@@ -56,6 +57,7 @@ def topic_plans(settings: LiveSettings, partitions: int) -> dict[str, TopicPlan]
     }
     wanted = [(name, partitions, source) for name in settings.source_topics]
     wanted += [(settings.kpi_topic, 1, heard), (settings.anomalies_topic, 1, rows)]
+    wanted += [(settings.calendar_topic, 1, CALENDAR)]
     wanted += [(settings.dead_letter_topic, 1, letters), (settings.snapshots_topic, partitions, snapshots)]
     return {name: TopicPlan(name, count, settings.replication, config) for name, count, config in wanted}
 
@@ -120,7 +122,7 @@ def _partition_findings(settings: LiveSettings, there: Mapping[str, TopicInfo]) 
         problem = f"source topics differ in their number of partitions ({told}): sessions and orders would never meet"
         yield Finding("error", next(iter(counts)), problem, "recreate the sources with one count, keyed by session")
         return
-    for name in (settings.kpi_topic, settings.anomalies_topic):
+    for name in (settings.kpi_topic, settings.anomalies_topic, settings.calendar_topic):
         if name in there and there[name].partitions != 1:
             problem = f"has {there[name].partitions} partitions, and one worker must see all rows in order"
             yield Finding("error", name, problem, "delete the topic (`run` creates it), or name another one")
@@ -145,7 +147,7 @@ def _config_findings(settings: LiveSettings, there: Mapping[str, TopicInfo]) -> 
             )
         if config.get("message.timestamp.type", "CreateTime") not in ("CreateTime", "LogAppendTime"):
             yield Finding("error", name, "its records carry no timestamps", "set message.timestamp.type=CreateTime")
-    for name in (settings.kpi_topic, settings.anomalies_topic, settings.snapshots_topic):
+    for name in (settings.kpi_topic, settings.anomalies_topic, settings.snapshots_topic, settings.calendar_topic):
         config = there[name].config if name in there else {}
         if "cleanup.policy" in config and "compact" not in config["cleanup.policy"]:
             yield Finding("warning", name, "is not compacted and will grow", "set cleanup.policy=compact")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from detectors.base import Incident
 from streams.anomalies import encode_incident
-from streams.engine.cube import Cube, decode_record
-from streams.engine.rows import WHOLE, encode_row, row_key
-from streams.errors import InputError
+from streams.calendar import Calendar, LabelName
+from streams.engine.rows import encode_row, row_key
+from streams.errors import BrokerError, InputError
+from streams.kafka import read_topic
 from streams.kpis import counters_of
+from streams.live.fold import Bookmarks, Fold, Told
 from streams.live.logs import get_logger
 from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
-from streams.merge import MergedWindow, Merger, keep_ms
-from streams.monitor import Judgement, Monitor
+from streams.merge import Merger, keep_ms
+from streams.monitor import Judgement
 from streams.telemetry.view import View
 
 __all__ = ["JUDGE", "Watch"]
@@ -28,11 +33,18 @@ CLOCK_MARGIN_MS = 1_000
 """A window is given up for a missing partition this much later by the clock than by the records, whose times come
 from the clocks of other workers: who reads the topic again then decides as it was decided."""
 
+RETRY_SECONDS = 1.0
+SLICE_SECONDS = 0.02
+"""Judging anew goes on for so long before others have the event loop for as long."""
+
 logger = get_logger("watch")
 
 
 class Watch:
     """Merges and judges on the one worker that owns the KPI topic; a new owner rebuilds all by reading.
+
+    What operators announce or say of the past is applied by judging anew from before it, beside the judging of what
+    comes in; so the judge is always in the state that reading everything again would give.
 
     Parameters
     ----------
@@ -51,21 +63,32 @@ class Watch:
         judged = settings.monitor
         counted = partial(counters_of, paid_channels=judged.paid_channels)
         view.kpis(judged.kpis, counted, dict(judged.dimension_kinds))
-        self._merger: Merger | None = None
-        self._monitor = Monitor(settings.monitor)
-        self._heard_ms = 0
+        self._fold: Fold | None = None
+        self._calendar = Calendar(judged.notes)
+        self._bookmarks = Bookmarks()
+        self._start = self._partitions = 0
         self._live_from_ms = 0
         self._live = False
         self._told: dict[str, Incident] = {}
-        self.position = 0
-        """Offset of the next record to be read."""
+        self._open: Mapping[str, Incident] = {}
+        self._anew_from_ms: int | None = None
+        self._moving = False
+        """Whether something is judged anew at this moment: bookmarks are those of the new state then."""
+        self._wake = asyncio.Event()
 
     @property
     def owned(self) -> bool:
         """Whether this worker is the judge."""
-        return self._merger is not None
+        return self._fold is not None
 
-    def open(self, start: int, partitions: int) -> None:
+    @property
+    def position(self) -> int:
+        """Offset of the next record to be read."""
+        return 0 if self._fold is None else self._fold.position
+
+    def open(
+        self, start: int, partitions: int, calendar: Calendar | None = None, standing: Iterable[Incident] = ()
+    ) -> None:
         """Become the judge: with nothing in mind, reading from this offset.
 
         Parameters
@@ -74,19 +97,24 @@ class Watch:
             First kept offset of the KPI topic.
         partitions
             Number of partitions whose rows are waited for.
+        calendar
+            All that was announced or said before; None: what the configuration says.
+        standing
+            Incidents that the judge before this one had told and not ended.
         """
-        self.position = start
-        self._merger = Merger(range(partitions), self._settings.merge_wait_ms, keep_ms=keep_ms(self._settings.engine))
-        self._monitor = Monitor(self._settings.monitor)
-        self._heard_ms, self._live, self._told = 0, False, {}
+        self._start, self._partitions = start, partitions
+        self._calendar = calendar or Calendar(self._settings.monitor.notes)
+        self._bookmarks, self._fold = Bookmarks(), self._fresh()
+        self._live, self._told, self._anew_from_ms = False, {}, None
+        self._open = {one.id: one for one in standing}
         self._live_from_ms = self._now_ms() - self._settings.republish_ms
         self._view.judge_rebuilding()
 
     def close(self) -> None:
         """Be the judge no more."""
-        if self._merger is not None:
+        if self._fold is not None:
             self._view.drop_judge()
-        self._merger = None
+        self._fold, self._bookmarks = None, Bookmarks()
 
     def take(self, records: Sequence[Any]) -> None:
         """Take records of the KPI topic, in order.
@@ -96,33 +124,17 @@ class Watch:
         records
             aiokafka's records; those that are no rows are counted and passed over.
         """
-        merger = self._merger
-        if merger is None:
+        fold = self._fold
+        if fold is None:
             return
         for record in records:
-            if record.offset < self.position:
-                continue
-            self.position = record.offset + 1
-            if record.value is None:
-                continue
             try:
-                row = decode_record(record.value)
+                told = fold.take(record)
             except InputError as error:
                 logger.warning("no_row at=%s[0]@%d: %s", self._settings.kpi_topic, record.offset, error)
                 self._view.rejected("other")
                 continue
-            if isinstance(row, Cube):
-                merger.push_cube(row)
-                continue
-            if row.partition is None:
-                continue
-            if record.timestamp > self._heard_ms:
-                # What was due by then left before this row came, in the first reading as in every other.
-                self._heard_ms = record.timestamp
-                self._judge(merger.ready(self._heard_ms))
-            merger.push(row, self._heard_ms)
-            if row.segment == WHOLE:
-                self._judge(merger.ready(self._heard_ms))
+            self._tell(fold, told)
 
     def tick(self, caught_up: bool) -> None:
         """Let time pass: a window is not waited for longer than ``merge_wait``, also when no more rows come.
@@ -132,34 +144,174 @@ class Watch:
         caught_up
             Whether everything in the topic has been taken.
         """
-        if self._merger is None or not caught_up:
+        fold = self._fold
+        if fold is None or not caught_up:
             return
         if not self._live:
-            self._live = True
-            self._view.judge_live()
-            for incident in self._told.values():
-                self._outbox.put(JUDGE, self._settings.anomalies_topic, *encode_incident(incident), 0)
-            logger.info("judging offset=%d incidents=%d", self.position, len(self._told))
-        now_ms = self._now_ms() - CLOCK_MARGIN_MS
-        if now_ms > self._heard_ms:
-            self._heard_ms = now_ms
-            self._judge(self._merger.ready(now_ms))
+            self._go_live(fold)
+        self._tell(fold, fold.pass_time(self._now_ms() - CLOCK_MARGIN_MS))
 
-    def _judge(self, windows: Sequence[MergedWindow]) -> None:
-        for window in windows:
-            judgement = self._monitor.observe(window)
-            self._view.window(window)
-            self._view.judged(judgement)
-            if self._live or self._heard_ms >= self._live_from_ms:
-                self._publish(window, judgement)
+    def hear(self, records: Iterable[Any]) -> None:
+        """Take records of the calendar topic, in order; what concerns the past is judged anew soon."""
+        fold = self._fold
+        if fold is None:
+            return
+        changed = False
+        for record in records:
+            if record.key is None:
+                continue
+            key = record.key.decode(errors="replace")
+            forgotten = record.value is None and key in self._calendar.expired(fold.judged_ms)
+            try:
+                since_ms = self._calendar.apply(record.key, record.value)
+            except InputError as error:
+                logger.warning("no_entry at=%s[0]@%d: %s", self._settings.calendar_topic, record.offset, error)
+                continue
+            if since_ms is None or forgotten:
+                continue
+            logger.info("calendar entry=%s since_ms=%d", key, since_ms)
+            changed = True
+            if since_ms < fold.judged_ms:
+                self._anew(since_ms)
+        if changed and self._anew_from_ms is None:
+            fold.announce(self._calendar)
+        if changed:
+            self._show_calendar(fold)
+
+    async def run(self) -> None:
+        """Judge anew whenever something was said of the past."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._fold is not None and self._anew_from_ms is not None:
+                fold, since_ms, self._anew_from_ms = self._fold, self._anew_from_ms, None
+                self._moving = True
+                try:
+                    if not await self._judge_anew(fold, since_ms):
+                        self._anew(since_ms)
+                except BrokerError as error:
+                    logger.warning("not_judged_anew since_ms=%d: %s", since_ms, error)
+                    self._anew(since_ms)
+                    await asyncio.sleep(RETRY_SECONDS)
+                finally:
+                    self._moving = False
+
+    def _anew(self, since_ms: int) -> None:
+        """What was judged from this moment on is not true any more."""
+        self._anew_from_ms = since_ms if self._anew_from_ms is None else min(since_ms, self._anew_from_ms)
+        self._bookmarks.forget(since_ms)
+        self._wake.set()
+
+    def _fresh(self) -> Fold:
+        merger = Merger(range(self._partitions), self._settings.merge_wait_ms, keep_ms=keep_ms(self._settings.engine))
+        return Fold(self._settings.monitor, merger, self._start, self._calendar)
+
+    def _go_live(self, fold: Fold) -> None:
+        self._live = True
+        self._view.judge_live()
+        self._show_calendar(fold)
+        self._put(self._told.values())
+        # What the judge before told and nothing explains any more would stand for ever.
+        self._withdraw(one for one in self._open.values() if one.id not in fold.incidents)
+        logger.info("judging offset=%d incidents=%d", fold.position, len(self._told))
+
+    def _tell(self, fold: Fold, told: Iterable[Told]) -> None:
+        for one in told:
+            self._view.window(one.window)
+            self._view.judged(one.judgement)
+            if self._live or fold.heard_ms >= self._live_from_ms:
+                for row in one.window.rows.values():
+                    self._outbox.put(JUDGE, self._settings.kpi_topic, row_key(row), encode_row(row), 0)
+                self._put_judgement(one.judgement)
             else:
                 # Told once, in its last state, when the past has been read.
-                self._told.update({incident.id: incident for incident in judgement.incidents})
+                self._told.update({incident.id: incident for incident in one.judgement.incidents})
+            if one.judgement.verdicts and self._anew_from_ms is None and not self._moving:
+                self._bookmarks.consider(fold)
+                self._forget(fold)
 
-    def _publish(self, window: MergedWindow, judgement: Judgement) -> None:
-        for row in window.rows.values():
-            self._outbox.put(JUDGE, self._settings.kpi_topic, row_key(row), encode_row(row), 0)
+    def _put_judgement(self, judgement: Judgement) -> None:
         for key, value in judgement.records():
             self._outbox.put(JUDGE, self._settings.anomalies_topic, key, value, 0)
         for incident in judgement.incidents:
             self._told.pop(incident.id, None)
+
+    def _put(self, incidents: Iterable[Incident]) -> None:
+        for incident in incidents:
+            self._outbox.put(JUDGE, self._settings.anomalies_topic, *encode_incident(incident), 0)
+
+    def _withdraw(self, incidents: Iterable[Incident]) -> None:
+        """End incidents that judging anew does not find: what was said since explains them."""
+        said: dict[str, LabelName] = {label.incident: label.label for label in self._calendar.labels}
+        self._put(
+            replace(
+                one, state="recovered", ended_ms=one.ended_ms or one.updated_ms, label=said.get(one.id, "withdrawn")
+            )
+            for one in incidents
+        )
+
+    def _forget(self, fold: Fold) -> None:
+        """Remove from the topic what is too old to matter; nothing that was judged depends on it."""
+        for key in self._calendar.expired(fold.judged_ms) if self._live else ():
+            self._outbox.put(JUDGE, self._settings.calendar_topic, key.encode(), None, 0)
+
+    def _show_calendar(self, fold: Fold) -> None:
+        self._view.calendar(self._calendar.notes, [label.label for label in self._calendar.labels])
+
+    # Judging anew.
+
+    async def _judge_anew(self, old: Fold, since_ms: int) -> bool:
+        """Read from before a moment up to where the judge stands, and go on from there; False where it was in vain."""
+        began, fold = time.monotonic(), self._bookmarks.before(since_ms) or self._fresh()
+        fold.announce(self._calendar)
+        first, late = fold.judged_ms, []
+        logger.info("judging_anew since_ms=%d from_ms=%d offset=%d", since_ms, first, fold.position)
+        while fold.position < old.position:
+            starts, before = {0: fold.position}, fold.position
+            async for _, records in read_topic(self._settings.client_args, self._settings.kpi_topic, [0], starts):
+                for record in records:
+                    if record.offset >= old.position:
+                        break
+                    if time.monotonic() - began > SLICE_SECONDS:
+                        await asyncio.sleep(SLICE_SECONDS)
+                        began = time.monotonic()
+                    if self._fold is not old or self._anew_from_ms is not None:
+                        return self._fold is not old
+                    late += self._recent(self._quietly(fold, record))
+                if records[-1].offset >= old.position - 1:
+                    break
+            if fold.position == before:
+                break
+        # From here to the end nothing is awaited: the judge stands still.
+        fold.position = max(fold.position, old.position)
+        fold.announce(self._calendar)
+        late += self._recent(fold.pass_time(old.heard_ms))
+        self._swap(old, fold, late, first)
+        return True
+
+    def _quietly(self, fold: Fold, record: Any) -> list[Told]:
+        try:
+            told = fold.take(record)
+        except InputError:
+            return []
+        if any(one.judgement.verdicts for one in told):
+            self._bookmarks.consider(fold)
+        return told
+
+    def _recent(self, told: list[Told]) -> list[Told]:
+        return [one for one in told if self._now_ms() - one.window.end_ms <= self._settings.republish_ms]
+
+    def _swap(self, old: Fold, fold: Fold, late: Iterable[Told], first_ms: int) -> None:
+        """Go on with another fold of the same records, and publish what it says otherwise."""
+        self._fold = fold
+        self._view.judged_anew(Judgement(tuple(fold.verdicts.values()), tuple(fold.incidents.values())))
+        changed = [one for one in fold.incidents.values() if one != old.incidents.get(one.id)]
+        gone = [one for one in old.incidents.values() if one.id not in fold.incidents and one.updated_ms > first_ms]
+        self._withdraw(gone)
+        if self._live:
+            for one in late:
+                self._put_judgement(one.judgement)
+            self._put(changed)
+        else:
+            self._told = {one.id: one for one in [*self._told.values(), *changed] if one.id in fold.incidents}
+        logger.info("judged_anew offset=%d changed=%d withdrawn=%d", fold.position, len(changed), len(gone))

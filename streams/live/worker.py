@@ -22,11 +22,13 @@ from faust.types import TP
 
 from streams.errors import BrokerError, FunnelwatchError
 from streams.kafka import first_offset_since, refuse_closed_group
+from streams.live.announcements import Announcements
 from streams.live.app import build_app
 from streams.live.checkpoint import Checkpoints
 from streams.live.ingest import READ_AGAIN_SECONDS, Ingest
 from streams.live.logs import get_logger, set_up_logs
 from streams.live.outbox import Outbox
+from streams.live.predecessor import legacy_of
 from streams.live.settings import LiveSettings
 from streams.live.topics import ensure_topics
 from streams.live.transport import Hooks
@@ -103,6 +105,7 @@ class Worker:
         self.ingest = Ingest(settings, self.outbox, view, now_ms=_now_ms, monotonic=time.monotonic)
         self.checkpoints = Checkpoints(settings, self.ingest, self.outbox, view, now_ms=_now_ms)
         self.watch = Watch(settings, self.outbox, view, now_ms=_now_ms)
+        self.announcements = Announcements(settings, self.watch)
         self.vitals = Vitals(started=time.monotonic())
         self._answers = 0
         self._sent_back = -READ_AGAIN_SECONDS
@@ -147,7 +150,8 @@ class Worker:
         self._app = app = build_app(self.settings, hooks, handlers, self.fail, self._datadir)
         self.ingest.reader = self.checkpoints.committer = app.consumer
         app.on_rebalance_complete.connect(self._on_assigned)
-        works = (self._tick, self.checkpoints.run, self.ingest.sources.run, self._start_app)
+        works = [self._tick, self.checkpoints.run, self.ingest.sources.run, self._start_app]
+        works += [self.watch.run, self.announcements.run]
         tasks = [asyncio.create_task(self._guarded(one)) for one in works]
         await self._stop.wait()
         self.view.stopping()
@@ -268,11 +272,13 @@ class Worker:
         if self._kpi in assigned:
             since_ms = _now_ms() - self.settings.judge_history_ms
             start = await first_offset_since(self.settings.client_args, self._kpi.topic, 0, since_ms)
+            legacy = await legacy_of(self.settings)
         if app.consumer_generation_id != generation:
             return
         self.ingest.open(recovered.engines, recovered.offsets, self._partitions)
         if self._kpi in assigned:
-            self.watch.open(start, self._partitions)
+            self.watch.open(start, self._partitions, legacy.calendar, legacy.standing)
+            self.announcements.read_up_to(legacy.calendar_offset)
         gc.collect()
         gc.freeze()  # restored state lives long: no collection has to walk over it
         gc.set_threshold(*GC_THRESHOLDS)

@@ -40,6 +40,8 @@ class ReplayRequest:
         Files to write.
     speed
         How many times faster than the shop; None: as fast as it goes.
+    calendar
+        A file of notes and labels; None: of topics those of the calendar topic, of files none.
     """
 
     config: Config
@@ -51,6 +53,7 @@ class ReplayRequest:
     rows: Path | None = None
     report: Path | None = None
     speed: float | None = None
+    calendar: Path | None = None
 
 
 def run_replay(request: ReplayRequest) -> dict[str, Any]:
@@ -119,6 +122,8 @@ def _options(request: ReplayRequest) -> ReplayOptions:
         rows=request.rows,
         report=request.report,
         speed=request.speed,
+        calendar=request.calendar,
+        calendar_topic="" if request.files else config.topics.calendar,
         command=_command(request),
     )
 
@@ -132,6 +137,7 @@ def _command(request: ReplayRequest) -> str:
         "--format": None if request.format == "native" else request.format,
         "--rows": request.rows,
         "--report": request.report,
+        "--calendar": request.calendar,
     }
     for option, value in given.items():
         if value is not None:

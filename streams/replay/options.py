@@ -39,6 +39,10 @@ class ReplayOptions:
         Files to write; None: not written.
     speed
         How many times faster than the shop; None: as fast as it goes.
+    calendar
+        A file of notes and labels; it wins over the topic.
+    calendar_topic
+        Where operators announce; read for what was known of the range. Empty: not asked.
     progress
         Whether a bar is drawn on standard error.
     command
@@ -57,6 +61,8 @@ class ReplayOptions:
     rows: Path | None = None
     report: Path | None = None
     speed: float | None = None
+    calendar: Path | None = None
+    calendar_topic: str = ""
     progress: bool = True
     command: str = ""
 

@@ -12,6 +12,8 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from streams.calendar import Calendar, read_calendar
+from streams.calendar_topic import load_calendar
 from streams.coarse import zone_of
 from streams.engine.batch import Batch
 from streams.engine.rows import encode_row
@@ -136,6 +138,8 @@ class _Run:
     def __enter__(self) -> _Run:
         options = self.options
         self.monitor = Monitor(options.monitor)
+        if options.calendar is not None:
+            self._announce(read_calendar(options.calendar, options.monitor.notes))
         self.review = _Sink(
             options.monitor.kpis,
             options.since_ms,
@@ -213,9 +217,15 @@ class _Run:
         began, first_ms = self._paced
         return max(0.0, began + (stream_ms - first_ms) / 1000 / self.options.speed - now)
 
+    def _announce(self, calendar: Calendar) -> None:
+        self.monitor.announce(calendar.notes, calendar.labels)
+
     async def learn(self, partitions: list[int]) -> None:
         """Show the monitor what the live run counted before the range, and keep what it counted in the range."""
         options = self.options
+        if options.calendar is None and options.calendar_topic:
+            told = await load_calendar(options.client_args, options.calendar_topic, options.monitor.notes)
+            self._announce(told[0])
         self._progress.update(self._task, description="learning")
         windows = told_rows(options.client_args, options.kpi_topic, partitions, self.past, keep_ms=keep_ms(self.spec))
         async for window in windows:

@@ -150,6 +150,12 @@ def _judge(families: _Families, seen: Seen) -> None:
         families.add("funnel_kpi_info", (kpi, unit, hurts), 1)
     for state in names.STATES:
         families.add("funnel_verdict_series", (state,), seen.judged_series.get(state, 0))
+    now_ms = seen.window.end_ms if seen.window else 0
+    for kind in names.NOTE_KINDS:
+        held = sum(note.kind == kind and note.start_ms < now_ms <= note.end_ms for note in seen.notes)
+        families.add("funnel_calendar_notes", (kind,), held)
+    for label in names.LABELS:
+        families.add("funnel_calendar_labels", (label,), seen.labels.count(label))
     incidents = seen.incidents.values()
     for kind in names.KINDS:
         families.add("funnel_open_incidents", (kind,), sum(incident.kind == kind for incident in incidents))

@@ -10,6 +10,8 @@ __all__ = [
     "DIRECTIONS",
     "FOREIGN",
     "KINDS",
+    "LABELS",
+    "NOTE_KINDS",
     "REASONS",
     "RECORD_COUNTERS",
     "STAGES",
@@ -27,6 +29,8 @@ ALL = "all"
 STAGES = ("visit", "product", "cart", "checkout", "ordered", "paid")
 KINDS = ("drop", "stop", "rise", "tracking", "silence", "bots", "drift")
 STATES = ("warming_up", "calm", "suspect", "alert", "waiting", "unsure")
+NOTE_KINDS = ("campaign", "holiday")
+LABELS = ("incident", "expected", "new-normal")
 DIRECTIONS = ("below", "above")
 TROUBLES = ("records_lost", "log_went_back", "partition_added", "partition_silent", "clock_ahead", "clock_behind")
 """What can be wrong with a source topic."""
@@ -56,6 +60,7 @@ RECORD_COUNTERS = {
     "lost": "funnel_lost_records_total",
     "fetches_read_again": "funnel_fetches_read_again_total",
     "windows": "funnel_windows_total",
+    "judged_anew": "funnel_judged_anew_total",
 }
 """The metric of each process total of the view that has no label."""
 
@@ -133,6 +138,9 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("funnel_verdict_series", "gauge", "Judged series by state of their latest verdict.", ("state",)),
     Metric("funnel_open_incidents", "gauge", "Incidents not yet recovered, by kind.", ("kind",)),
     Metric("funnel_open_incident_kpis", "gauge", "Open incidents that hold a KPI, by kind.", ("kind", "kpi")),
+    Metric("funnel_calendar_notes", "gauge", "Announced times in force at the latest window, by kind.", ("kind",)),
+    Metric("funnel_calendar_labels", "gauge", "Incidents that an operator has labelled, by label.", ("label",)),
+    Metric("funnel_judged_anew_total", "counter", "Times that the past was judged anew after a note or a label."),
     Metric("funnel_lost_orders", "gauge", "Orders that the open incidents have cost, estimated."),
     Metric("funnel_lost_money_minor", "gauge", "Money that the open incidents have cost, estimated.", ("currency",)),
 )

@@ -13,6 +13,7 @@ __all__ = [
     "CountersOf",
     "KpiLike",
     "KpiReading",
+    "NoteLike",
     "PartitionView",
     "Seen",
     "SeriesKey",
@@ -56,6 +57,17 @@ class WindowLike(Protocol):
     def rows(self) -> dict[Segment, Row]: ...
     @property
     def missing(self) -> Sequence[int]: ...
+
+
+class NoteLike(Protocol):
+    """What the view asks of an announced time."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def start_ms(self) -> int: ...
+    @property
+    def end_ms(self) -> int: ...
 
 
 class PartitionView(NamedTuple):
@@ -129,6 +141,8 @@ class Seen:
     recovered: tuple[Incident, ...]
     incident_kpis: Mapping[tuple[str, str], int]
     judged_series: Mapping[str, int]
+    notes: tuple[NoteLike, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 def readable(window: WindowLike, kpis: Iterable[KpiLike]) -> list[KpiLike]:

@@ -13,6 +13,7 @@ from streams.telemetry.seen import (
     CountersOf,
     KpiLike,
     KpiReading,
+    NoteLike,
     PartitionView,
     Seen,
     SeriesKey,
@@ -73,6 +74,8 @@ class View:
         self._incident_kpis: dict[tuple[str, str], int] = {}
         self._states: dict[str, int] = {}
         self._recovered: tuple[Incident, ...] = ()
+        self._notes: tuple[NoteLike, ...] = ()
+        self._labels: tuple[str, ...] = ()
 
     # The worker's own state.
 
@@ -226,14 +229,30 @@ class View:
 
     def judged(self, judgement: JudgementLike) -> None:
         """Take verdicts (the latest of each series stands) and the incidents that changed."""
+        self._take_judgement(judgement, dict(self._verdicts), dict(self._incidents), list(self._recovered))
+
+    def judged_anew(self, judgement: JudgementLike) -> None:
+        """Take the last verdict of every series and all incidents in place of those told so far."""
+        self._add({"judged_anew": 1})
+        self._take_judgement(judgement, {}, {}, [])
+
+    def calendar(self, notes: Sequence[NoteLike], labels: Sequence[str]) -> None:
+        """Take what is announced, and the label of each incident that has one."""
+        self._notes, self._labels = tuple(notes), tuple(labels)
+
+    def _take_judgement(
+        self,
+        judgement: JudgementLike,
+        verdicts: dict[SeriesKey, Verdict],
+        incidents: dict[str, Incident],
+        recovered: list[Incident],
+    ) -> None:
         self._read(judgement.verdicts)
-        verdicts = dict(self._verdicts)
         for verdict in judgement.verdicts:
             latest = verdicts.get((verdict.kpi, verdict.segment))
             if latest is None or latest.end_ms <= verdict.end_ms:
                 verdicts[verdict.kpi, verdict.segment] = verdict
         verdicts = {key: verdict for key, verdict in verdicts.items() if key in self._readings}
-        incidents, recovered = dict(self._incidents), list(self._recovered)
         for incident in judgement.incidents:
             incidents.pop(incident.id, None)
             if incident.state == "recovered":
@@ -273,6 +292,8 @@ class View:
             recovered=self._recovered,
             incident_kpis=self._incident_kpis,
             judged_series=self._states,
+            notes=self._notes,
+            labels=self._labels,
         )
 
     def _forget_judgement(self) -> None:
@@ -280,6 +301,7 @@ class View:
         self._unread = {}
         self._readings, self._verdicts, self._incidents = {}, {}, {}
         self._incident_kpis, self._states, self._recovered = {}, {}, ()
+        self._notes, self._labels = (), ()
 
     def _read(self, told: Iterable[Observation | Verdict]) -> None:
         readings = dict(self._readings)

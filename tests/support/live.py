@@ -47,6 +47,7 @@ def settings_of(told: Mapping[str, Any]) -> LiveSettings:
         anomalies_topic=f"{name}-anomalies",
         dead_letter_topic=f"{name}-dead",
         snapshots_topic=f"{name}-snapshots",
+        calendar_topic=f"{name}-calendar",
         session_timeout_seconds=told.get("session_timeout", 3.0),
         checkpoint_seconds=told.get("checkpoint", 0.5),
         max_poll_records=told.get("max_poll_records", 500),

@@ -68,6 +68,18 @@ WRONG = {
     "run --bootstrap 127.0.0.1:0": "--bootstrap",
     "topics --bootstrap ,": "--bootstrap",
     "demo --for soon": "--for",
+    "note sale --from 2026-06-18": "--to: is missing",
+    "note sale --from noon --to 2026-06-19": "--from = 'noon'",
+    "note sale --from 2026-06-18 --to 2026-06-18": "--to = '2026-06-18': is not after --from",
+    "note sale --from 2026-06-18 --to 2026-08-18": "--to = '2026-08-18': is more than 60 days",
+    "note sale --from 2026-06-18 --to 2026-06-19 --kind party": "--kind = 'party'",
+    "note sale --from 2026-06-18 --to 2026-06-19 --segment luck=1": "--segment = 'luck=1'",
+    "note sale --from 2026-06-18 --to 2026-06-19 --channel sem --segment channel=seo": "--segment",
+    "note sale --remove 1a": "--remove",
+    "note sale --list": "--list",
+    "label 1a lucky": "LABEL = 'lucky'",
+    "judge events.jsonl --calendar none.jsonl": "--calendar = 'none.jsonl'",
+    "replay events.jsonl --calendar events.jsonl": "line 1 is no note",
     "demo --for 1s": "--for",
     "demo --metrics-port 70000": "--metrics-port = 70000",
 }
@@ -118,7 +130,10 @@ def test_a_wrong_configuration_is_told_by_its_key(
     assert CONFIGS[text] in told.err
 
 
-@pytest.mark.parametrize("arguments", [["check"], ["topics"], ["replay"], ["simulate", "--length", "1m"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["check"], ["topics"], ["replay"], ["simulate", "--length", "1m"], ["note"], ["label", "1a", "expected"]],
+)
 def test_without_a_broker_the_exit_code_is_three(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*arguments, "--bootstrap", "127.0.0.1:1"]) == 3
     told = capsys.readouterr()
@@ -157,7 +172,7 @@ def test_a_file_without_events_is_replayed_to_nothing(events: Path, capsys: pyte
         assert told.err == ""
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "simulate", "replay", "judge", "check", "topics"])
+@pytest.mark.parametrize("command", ["run", "demo", "simulate", "replay", "judge", "check", "topics", "note", "label"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help"]) == 0
     assert f"funnelwatch {command}" in capsys.readouterr().out
