@@ -171,6 +171,9 @@ class Merger:
         self._slots: dict[tuple[Lane, int], _Slot] = {}
         self._waiting: dict[Lane, set[int]] = defaultdict(set)
         self._changed: set[tuple[Lane, int]] = set()
+        self._incomplete: set[tuple[Lane, int]] = set()
+        """Published with partitions missing."""
+        self._advanced = False
         self._judged: dict[Lane, int] = {}
         self._left_ms = _NEVER
         self._settled: list[MergedWindow] | None = [] if keep_settled else None
@@ -208,6 +211,8 @@ class Merger:
     def ready(self, now_ms: int) -> list[MergedWindow]:
         """Windows to publish now, each lane in order of its ends; then those that changed after they were published."""
         published = [window for lane in sorted(self._waiting, key=_lane_order) for window in self._due(lane, now_ms)]
+        if self._advanced:
+            self._complete()
         for key in sorted(self._changed, key=lambda key: (key[1], _lane_order(key[0]))):
             published.append(self._publish(self._slots[key], judge=False))
         self._changed.clear()
@@ -240,7 +245,16 @@ class Merger:
         if slot.stale and row.end_ms not in self._waiting[lane]:
             self._changed.add(key)
 
+    def _complete(self) -> None:
+        """Find windows that miss nobody any more: who has nothing to tell of one shows it by telling later ones."""
+        self._advanced = False
+        for key in list(self._incomplete):
+            if all(self._has_told(each, self._slots[key]) for each in self._frontiers):
+                self._incomplete.discard(key)
+                self._changed.add(key)
+
     def _advance(self, partition: int, lane: Lane, end_ms: int) -> None:
+        self._advanced = True
         if lane[0] == "window":
             self._frontiers[partition] = max(self._frontiers[partition], end_ms)
         else:
@@ -291,6 +305,7 @@ class Merger:
 
     def _window(self, slot: _Slot, *, judge: bool) -> MergedWindow:
         missing = tuple(each for each in self._frontiers if not self._has_told(each, slot))
+        (self._incomplete.add if missing else self._incomplete.discard)((slot.lane, slot.end_ms))
         rows = {
             segment: slot.merged[segment]._replace(revision=slot.revision, missing_partitions=missing)
             for segment in sorted(slot.merged, key=lambda segment: (len(segment), segment))
@@ -311,6 +326,7 @@ class Merger:
             del self._slots[slot.lane, slot.end_ms]
             if self._settled is not None:
                 self._settled.append(self._window(slot, judge=False))
+            self._incomplete.discard((slot.lane, slot.end_ms))
 
 
 def _lane_order(lane: Lane) -> tuple[bool, int]:

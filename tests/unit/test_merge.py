@@ -197,6 +197,19 @@ def test_cohorts_are_published_apart_and_wait_until_their_partitions_have_passed
     assert window.rows[WHOLE].kind == "cohort"
 
 
+def test_a_cohort_published_without_a_partition_that_had_none_is_complete_once_that_has_told_later_times() -> None:
+    merger = Merger([0, 1], merge_wait_ms=10_000)
+    merger.push(cohort(0, 0, 3), 0)
+    [first] = merger.ready(10_000)
+    assert (first.missing, first.revision) == ((1,), 0)
+    for n in range(HORIZON // MINUTE + 2):
+        for partition in range(2):
+            merger.push(row(n, partition, 1), 20_000)
+    [second] = [window for window in merger.ready(20_000) if window.kind == "cohort"]
+    assert (second.missing, second.revision, second.judge) == ((), 1, False)
+    assert second.rows[WHOLE].missing_partitions == ()
+
+
 def test_a_correction_of_a_cohort_finds_its_cohort() -> None:
     merger = Merger([0])
     merger.push(cohort(0, 0, 3), 0)
