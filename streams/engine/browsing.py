@@ -58,7 +58,7 @@ class Browsing:
         session_of, carts, put = self._sessions.open.get, self._carts.open, self._sessions.wheel.put
         full, adopt, told_by = self._leaves.full, self._leaves.adopt, self._sessions.told
         gap, seed, window_ms = self._gap, self._seed, self._window
-        start_ms, tally = NEVER, Tally()
+        touched, start_ms, tally = self._sessions.touched, NEVER, Tally()
         self._entered_ms = None
         for event in events:
             kind = event.kind
@@ -81,6 +81,7 @@ class Browsing:
             if over or teaches or (not full[leaf] and adopt(leaf, told_by(event)) != leaf):
                 apply(event)
                 continue
+            touched[key] = session
             if event_ms > last_ms:
                 session.last_ms = event_ms
                 if due < session.due_ms:  # it had to wait, and has not to any more
@@ -145,7 +146,7 @@ class Browsing:
         session = Session(event_ms, event_ms, due, leaf, leaf, mask, cohorts, pages, products, others)
         if told:
             session.visitor, session.seen_ms = visitor, start_ms
-        sessions.open[event.key] = session
+        sessions.open[event.key] = sessions.touched[event.key] = session
         sessions.wheel.put(event.key, due)
 
     def _go_on(self, kind: int) -> tuple[int, bool]:

@@ -38,6 +38,9 @@ class Carts:
         self._kept_wheel = Wheel(spec.window_ms, spec.grace_ms)
         self.open: dict[str, Cart] = {}
         self.kept: dict[str, list[Kept]] = {}
+        self.touched: dict[str, Cart | None] = {}
+        self.kept_touched: dict[str, list[Kept] | None] = {}
+        """What changed since the last checkpoint; None where it is no more."""
 
     def apply(self, event: Any, leaf: int, paid: bool) -> None:
         """Let a shopper or outcome event touch the cart of its key; ``paid`` tells that it is a paid moment."""
@@ -53,6 +56,7 @@ class Carts:
             cart = self._begin(event, leaf)
         elif cart.leaf != leaf:
             cart.leaf = self._leaves.fill(leaf, cart.leaf)
+        self.touched[key] = cart
         if IS_ACTIVITY[kind]:
             self._touch(event, cart)
         if kind == ADD:
@@ -61,7 +65,7 @@ class Carts:
             cart.removed = min(cart.removed + quantity(event), LARGEST)
             if cart.removed >= cart.added:
                 self._count("emptied", cart.leaf, event.event_ms, event.order_ms)
-                del self.open[key]
+                self._close(key)
         elif paid and 0 <= event.event_ms - cart.opened_ms <= self._conversion:
             self._convert(event, cart)
 
@@ -81,6 +85,7 @@ class Carts:
                 else:
                     waiting.append(kept)
                     self._kept_wheel.put(key, kept.due_ms)
+            self.kept_touched[key] = waiting or None
             if waiting:
                 self.kept[key] = waiting
 
@@ -127,14 +132,15 @@ class Carts:
                 cart.idle_due_ms = due
 
     def _convert(self, event: Any, cart: Cart) -> None:
-        del self.open[event.key]
+        self._close(event.key)
         self._count("converted", cart.leaf, event.event_ms, event.order_ms)
         if cart.idle:
             self._count("recovered", cart.leaf, event.event_ms, event.order_ms)
             return
         moment = event.event_ms + self._timeout
         kept = Kept(moment, self._position(moment, event.order_ms), cart.leaf)
-        self.kept.setdefault(event.key, []).append(kept)
+        kept_of_key = self.kept_touched[event.key] = self.kept.setdefault(event.key, [])
+        kept_of_key.append(kept)
         self._kept_wheel.put(event.key, kept.due_ms)
 
     def _settle(self, key: str, cart: Cart, before_ms: int) -> None:
@@ -143,13 +149,18 @@ class Carts:
             if due_ms >= before_ms:
                 return
             if kind == IDLE:
+                self.touched[key] = cart
                 cart.idle = True
                 cart.idle_due_ms = cart.abandon_due_ms
                 self._count("idle", cart.leaf, moment_ms, due_ms)
             else:
                 self._count("abandoned", cart.leaf, moment_ms, due_ms)
-                del self.open[key]
+                self._close(key)
                 return
+
+    def _close(self, key: str) -> None:
+        del self.open[key]
+        self.touched[key] = None
 
     def _timers(self, cart: Cart) -> list[tuple[int, int, int]]:
         timers = [(cart.abandon_due_ms, cart.opened_ms + self._conversion, ABANDONED)]

@@ -32,6 +32,7 @@ class Columns:
     def __init__(self, leaves: Leaves) -> None:
         self._leaves = leaves
         self._width = 1 + len(leaves.dimensions)
+        self._reused = 0
         self._begin()
 
     def numbers(self) -> list[Ints]:
@@ -39,8 +40,13 @@ class Columns:
         codes = self._leaves.codes
         if codes is not self._codes:
             self._begin()
+        reused = self._leaves.reused
+        for leaf in reused[self._reused :]:
+            if leaf < self._known:
+                self._learn(leaf, [codes[leaf]])
+        self._reused = len(reused)
         if self._known < len(codes):
-            self._learn(codes[self._known :])
+            self._learn(self._known, codes[self._known :])
         return list(self._table[:, : self._known])
 
     def size(self, place: int) -> int:
@@ -64,20 +70,21 @@ class Columns:
 
     def _begin(self) -> None:
         self._codes = self._leaves.codes
-        """The list that the columns are made from: the leaves begin a new one when they are numbered anew."""
+        """The list that the columns are made from: the leaves begin a new one when some are dropped."""
         self._known = 0
+        self._reused = 0
         self._pairs: list[list[tuple[int, int]]] = [[] for _ in self._leaves.pairs]
         self._pair_ids: list[dict[tuple[int, int], int]] = [{} for _ in self._leaves.pairs]
         self._table = np.zeros((self._width + len(self._pairs), ROOM), np.int64)
 
-    def _learn(self, codes: list[tuple[int, ...]]) -> None:
-        """Take in the codes of some more leaves."""
-        end = self._known + len(codes)
+    def _learn(self, start: int, codes: list[tuple[int, ...]]) -> None:
+        """Take in the codes of the leaves from ``start`` on."""
+        end = start + len(codes)
         if end > self._table.shape[1]:
             table = np.zeros((len(self._table), 2 * end), np.int64)
             table[:, : self._known] = self._table[:, : self._known]
             self._table = table
-        new = self._table[:, self._known : end]
+        new = self._table[:, start:end]
         new[1 : self._width] = np.array(codes, np.int64).reshape(len(codes), self._width - 1).T
         new[1 : self._width][new[1 : self._width] == SAID_UNKNOWN] = MISSING
         for place, (one, two) in enumerate(self._leaves.pairs):
@@ -87,4 +94,4 @@ class Columns:
                     ids[pair] = len(known)
                     known.append(pair)
                 new[self._width + place, leaf] = ids[pair]
-        self._known = end
+        self._known = max(self._known, end)

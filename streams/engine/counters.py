@@ -6,6 +6,8 @@ from array import array
 from collections import Counter
 from typing import Final
 
+import numpy as np
+
 from streams.events import STAGES
 
 __all__ = [
@@ -14,6 +16,7 @@ __all__ = [
     "COUNTER_BITS",
     "COUNTER_MASK",
     "FIXED_COUNTERS",
+    "RUNS",
     "CounterNames",
     "Tally",
     "of_product_entry",
@@ -75,18 +78,24 @@ class CounterNames:
         return place
 
 
+RUNS: Final = ("codes", "seen_leaves", "seen_visitors")
+"""The arrays of a tally: what a checkpoint has to hold of them is what was appended since the last."""
+
+
 class Tally:
     """What one window (or its correction, or a cohort) has counted so far.
 
     ``codes`` has one entry an event, ``leaf << CODE_BITS | code``; ``sessions`` and ``orders`` are sums by
     ``leaf << COUNTER_BITS | counter`` over session leaves and order leaves; ``products`` sums by
     ``product_entry``; ``seen_leaves`` and ``seen_visitors`` are parallel: session leaf and visitor, the same pair
-    perhaps more than once; ``whole`` what only the whole is told. The arrays are only ever appended to.
+    perhaps more than once; ``whole`` what only the whole is told. The arrays are only ever appended to; ``number``
+    tells the tallies of a partition apart.
     """
 
-    __slots__ = ("codes", "orders", "products", "seen_leaves", "seen_visitors", "sessions", "whole")
+    __slots__ = ("codes", "number", "orders", "products", "seen_leaves", "seen_visitors", "sessions", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
         self.codes = array("q")
         self.sessions: dict[int, int] = {}
         self.orders: dict[int, int] = {}
@@ -109,26 +118,10 @@ class Tally:
 
     def session_leaves(self) -> set[int]:
         """The session leaves that it counts by."""
-        return (
-            {entry >> CODE_BITS for entry in self.codes}
-            | {entry >> COUNTER_BITS for entry in self.sessions}
-            | set(self.seen_leaves)
-        )
+        codes, seen = np.array(self.codes, np.int64), np.array(self.seen_leaves, np.int64)
+        leaves: list[int] = np.unique(np.concatenate((codes >> CODE_BITS, seen))).tolist()
+        return {entry >> COUNTER_BITS for entry in self.sessions}.union(leaves)
 
     def order_leaves(self) -> set[int]:
         """The order leaves that it counts by."""
         return {entry >> COUNTER_BITS for entry in self.orders}
-
-    def renumber(self, sessions: dict[int, int], orders: dict[int, int]) -> None:
-        """Count by the new numbers of the leaves."""
-        codes = (sessions[entry >> CODE_BITS] << CODE_BITS | entry & CODE_MASK for entry in self.codes)
-        self.codes = array("q", codes)
-        self.sessions = _renumbered(self.sessions, sessions)
-        self.orders = _renumbered(self.orders, orders)
-        self.seen_leaves = array("q", (sessions[leaf] for leaf in self.seen_leaves))
-
-
-def _renumbered(sums: dict[int, int], leaves: dict[int, int]) -> dict[int, int]:
-    return {
-        leaves[entry >> COUNTER_BITS] << COUNTER_BITS | entry & COUNTER_MASK: amount for entry, amount in sums.items()
-    }

@@ -5,13 +5,63 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-__all__ = ["Duplicates"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Duplicates", "Identities", "MinuteHead"]
 
 MINUTE_MS: Final = 60_000
 RECENT_MINUTES: Final = 3
 """Minutes behind the newest closing that are kept as sets; older ones are sorted arrays, an eighth of the size."""
+
+STRAGGLERS: Final = 8
+"""What comes late to a packed minute is packed with it once it is more than this part of it: each is a copy of all."""
+
+
+class MinuteHead(NamedTuple):
+    """What a checkpoint says of a minute; one that was forgotten and comes again has another ``number``."""
+
+    minute: int
+    number: int
+    latest_ms: int
+    size: int
+
+
+class Identities(NamedTuple):
+    """Some identities of a minute, 8 bytes each."""
+
+    number: int
+    packed: bytes
+
+
+class _Minute:
+    """``recent`` are identities by hash, ``log`` the same in their order; ``older`` is sorted and has none of them.
+
+    ``latest_ms`` is the largest event time of its events: a skewed clock's minutes are not those of the partition.
+    """
+
+    __slots__ = ("latest_ms", "log", "number", "older", "recent", "told", "untold")
+
+    def __init__(self, number: int, latest_ms: int) -> None:
+        self.number, self.latest_ms = number, latest_ms
+        self.recent: set[int] = set()
+        self.log = array("Q")
+        self.older = array("Q")
+        self.told = 0
+        """So much of ``log`` is in a checkpoint already."""
+        self.untold = array("Q")
+        """What was packed before a checkpoint had it."""
+
+    def pack(self) -> None:
+        """Make one sorted array of all."""
+        self.untold += self.log[self.told :]
+        self.older = _sorted(self.older, self.log)
+        self.recent, self.log, self.told = set(), array("Q"), 0
+
+
+NOWHERE: Final = _Minute(0, 0)
 
 
 class Duplicates:
@@ -24,22 +74,21 @@ class Duplicates:
 
     def __init__(self, keep_ms: int) -> None:
         self._keep = keep_ms
-        self._recent: dict[int, set[int]] = {}
-        self._older: dict[int, array[int]] = {}
-        self._latest: dict[int, int] = {}
-        """Largest event time in each minute: a skewed clock's minutes are not those of the partition."""
+        self._minutes: dict[int, _Minute] = {}
+        self.minutes_made = 0
 
     def sift(self, events: list[Any]) -> tuple[list[Any], list[Any]]:
         """The events that count, from now on, and the copies, both in their order."""
-        recent_of, older_of, latest_of = self._recent, self._older, self._latest
+        minute_of = self._minutes.get
         fresh: list[Any] = []
         copies: list[Any] = []
-        known, recent, latest_ms = None, None, 0
+        known: int | None = None
+        place, recent, latest_ms = NOWHERE, None, 0
         for event in events:
             identity, event_ms, minute = event.identity, event.event_ms, event.event_time // MINUTE_MS
             if minute != known:
-                known, recent = minute, None if minute in older_of else recent_of.get(minute)
-                latest_ms = latest_of.get(minute, 0)
+                known, place = minute, minute_of(minute, NOWHERE)
+                latest_ms, recent = place.latest_ms, None if place is NOWHERE or place.older else place.recent
             if recent is None or not identity:
                 known = None  # the minute may be a new one
                 is_copy = identity and self.is_copy(identity, event.event_time, event_ms)
@@ -48,54 +97,87 @@ class Duplicates:
                 copies.append(event)
             else:
                 recent.add(identity)
+                place.log.append(identity)
                 if event_ms > latest_ms:
-                    latest_ms = latest_of[minute] = event_ms
+                    latest_ms = place.latest_ms = event_ms
                 fresh.append(event)
         return fresh, copies
 
     def is_copy(self, identity: int, sent_ms: int, event_ms: int) -> bool:
         """Whether this identity has counted already; from now on it has."""
         minute = sent_ms // MINUTE_MS
-        recent = self._recent.get(minute)
-        if recent is None:
-            recent = self._recent[minute] = set()
-            self._latest.setdefault(minute, event_ms)
-        elif identity in recent:
+        place = self._minutes.get(minute)
+        if place is None:
+            self.minutes_made += 1
+            place = self._minutes[minute] = _Minute(self.minutes_made, event_ms)
+        elif identity in place.recent:
             return True
-        older = self._older.get(minute)
-        if older is not None:
-            place = bisect_left(older, identity)
-            if place < len(older) and older[place] == identity:
+        older = place.older
+        if older:
+            found = bisect_left(older, identity)
+            if found < len(older) and older[found] == identity:
                 return True
-        recent.add(identity)
-        self._latest[minute] = max(self._latest[minute], event_ms)
+        place.recent.add(identity)
+        place.log.append(identity)
+        place.latest_ms = max(place.latest_ms, event_ms)
         return False
 
     def forget(self, closing_ms: int) -> None:
         """Forget minutes that no copy can belong to any more, and pack those that few copies belong to."""
         oldest = closing_ms - self._keep
-        for minute in [minute for minute, latest in self._latest.items() if latest < oldest]:
-            del self._latest[minute]
-            self._recent.pop(minute, None)
-            self._older.pop(minute, None)
         packed = closing_ms // MINUTE_MS - RECENT_MINUTES
-        for minute in [minute for minute in self._recent if minute < packed]:
-            self._older[minute] = array("Q", sorted((*self._recent.pop(minute), *self._older.get(minute, ()))))
+        for minute, place in list(self._minutes.items()):
+            if place.latest_ms < oldest:
+                del self._minutes[minute]
+            elif minute < packed and len(place.log) * STRAGGLERS > len(place.older):
+                place.pack()
 
-    def state(self) -> list[tuple[int, int, bytes]]:
-        """Each minute with its largest event time and its identities, sorted."""
+    def heads(self) -> list[MinuteHead]:
+        """What is remembered, but for the identities themselves."""
         return [
-            (
-                minute,
-                latest,
-                array("Q", sorted((*self._recent.get(minute, ()), *self._older.get(minute, ())))).tobytes(),
-            )
-            for minute, latest in sorted(self._latest.items())
+            MinuteHead(minute, place.number, place.latest_ms, len(place.older) + len(place.log))
+            for minute, place in sorted(self._minutes.items())
         ]
 
-    def load(self, state: Iterable[tuple[int, int, bytes]]) -> None:
-        """Know the identities of a snapshot."""
-        for minute, latest, identities in state:
-            self._latest[minute] = latest
-            known = self._older[minute] = array("Q")
-            known.frombytes(identities)
+    def untold(self) -> list[Identities]:
+        """The identities that are new since ``tell``."""
+        told = [(place.number, place.untold + place.log[place.told :]) for place in self._minutes.values()]
+        return [Identities(number, new.tobytes()) for number, new in told if new]
+
+    def tell(self) -> None:
+        """All that is known now is in a checkpoint."""
+        for place in self._minutes.values():
+            place.told, place.untold = len(place.log), array("Q")
+
+    def identities(self, minute: int, in_order: bool = False) -> Identities | None:
+        """All identities of a minute, sorted where ``in_order``; None where it is not remembered."""
+        place = self._minutes.get(minute)
+        if place is None:
+            return None
+        known = _sorted(place.older, place.log) if in_order else place.older + place.log
+        return Identities(place.number, known.tobytes())
+
+    def load(self, heads: Iterable[MinuteHead], told: Iterable[Identities]) -> bool:
+        """Know the identities of checkpoints; returns whether they are complete."""
+        parts: dict[int, list[NDArray[np.uint64]]] = {}
+        for number, packed in told:
+            parts.setdefault(number, []).append(np.frombuffer(packed, np.uint64))
+        newest = max((head.minute for head in heads), default=0)
+        for head in heads:
+            known = np.unique(np.concatenate(parts.get(head.number, [np.empty(0, np.uint64)])))
+            if len(known) != head.size:
+                return False
+            place = self._minutes[head.minute] = _Minute(head.number, head.latest_ms)
+            if head.minute < newest - RECENT_MINUTES:
+                place.older.frombytes(known.tobytes())
+            else:
+                place.log.frombytes(known.tobytes())
+                place.recent = set(place.log)
+        self.tell()
+        return True
+
+
+def _sorted(one: array[int], other: array[int]) -> array[int]:
+    together = np.concatenate((np.array(one, np.uint64), np.array(other, np.uint64)))
+    together.sort()
+    return array("Q", together.tobytes())

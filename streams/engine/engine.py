@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import Final
 
 from streams.engine.arrival import Arrivals, Record, Taken
 from streams.engine.batch import Batch, Outcome, Reject
+from streams.engine.chain import Chain, Checkpoint, write_whole
 from streams.engine.decode import AD_REPORT, Decoded, Decoder
 from streams.engine.rows import Row
 from streams.engine.shop import Shop
-from streams.engine.snapshot import State, dump_shop, load_shop, read_state, salt_mark, write_state
+from streams.engine.snapshot import Core, State, damaged, dump_core, hold_all, load_shop, read_chain, salt_mark
 from streams.engine.spec import EngineSpec
 from streams.engine.waiting import Held, Waiting
 from streams.engine.windows import MOST_EMPTY
@@ -51,6 +53,8 @@ class Engine:
         self._arrivals = Arrivals(tuple(source.topic for source in spec.sources), partition)
         self._decoder = Decoder(spec)
         self._shop = Shop(spec, partition, self._decoder)
+        self.chain = Chain(self._shop)
+        """What its checkpoints hold, and at what pace they come round."""
         self._waiting: list[Waiting] = []
         self._held: list[Held] = []
         self._early: Counter[str] = Counter()
@@ -138,40 +142,66 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """The whole state as one value: restored and fed from ``resume_offsets``, it goes on as never stopped."""
-        waiting = [
-            Held(order_ms, event.noted_ms, event.late, topic, offset, place, append_ms)
-            for order_ms, event, topic, offset, place, append_ms in self._waiting
-        ]
-        sources = self._arrivals.sources.values()
-        return write_state(
-            State(
-                fingerprint=self.spec.fingerprint,
-                salt=salt_mark(self.spec),
-                partition=self.partition,
-                sources=[(source.topic, source.next_offset, source.latest_ms) for source in sources],
-                stream_ms=self.stream_ms,
-                counts=sorted(self._counts.items()),
-                early=sorted(self._early.items()),
-                held=self._held + waiting,
-                shop=dump_shop(self._shop),
-            )
-        )
+        return write_whole(self._shop, self._core(), in_order=True)
+
+    def checkpoint(self, whole: bool = False) -> Checkpoint:
+        """The next link of a chain: what changed since the last one, and a part of the rest.
+
+        Of a state that is small, of a new engine, and where ``whole`` says so (as it has to be where it is not certain
+        that the last link was kept), a link is all there is to restore.
+        """
+        return self.chain.next(self._core(), whole)
 
     @classmethod
     def restore(cls, spec: EngineSpec, partition: int, data: bytes) -> Engine:
         """The engine of a snapshot; raises ``StateError`` where version, specification or partition differ."""
-        state = read_state(data, spec, partition)
+        return cls.restore_chain(spec, partition, [data])
+
+    @classmethod
+    def restore_chain(cls, spec: EngineSpec, partition: int, links: Iterable[bytes]) -> Engine:
+        """The engine of a checkpoint: its link behind those that it needs, in their order.
+
+        Raises
+        ------
+        StateError
+            Version, specification or partition differ, or a link is missing.
+        """
+        links = list(links)
+        state = read_chain(links, spec, partition)
         engine = cls(spec, partition)
-        engine.stream_ms = state.stream_ms
-        engine._counts = Counter(dict(state.counts))
-        engine._early.update(dict(state.early))
-        engine._held = state.held
-        for topic, next_offset, latest_ms in state.sources:
-            source = engine._arrivals.source(topic)
-            source.next_offset, source.latest_ms = next_offset, latest_ms
-            source.held = {held.offset: None for held in state.held if held.topic == topic}
-        load_shop(engine._shop, state.shop)
+        try:
+            engine._load(state, len(links))
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise damaged(error) from error
         return engine
+
+    def _load(self, state: State, length: int) -> None:
+        core = state.core
+        self.stream_ms = core.stream_ms
+        self._counts = Counter(core.counts)
+        self._early.update(core.early)
+        self._held = [Held(*row) for row in zip(*core.held, strict=True)]
+        for topic, next_offset, latest_ms in core.sources:
+            source = self._arrivals.source(topic)
+            source.next_offset, source.latest_ms = next_offset, latest_ms
+            source.held = {held.offset: None for held in self._held if held.topic == topic}
+        load_shop(self._shop, state)
+        self._shop.is_followed = True
+        self.chain = Chain(self._shop, length)
+
+    def _core(self) -> Core:
+        sources = self._arrivals.sources.values()
+        told = {
+            "fingerprint": self.spec.fingerprint,
+            "salt": salt_mark(self.spec),
+            "partition": self.partition,
+            "sources": [(source.topic, source.next_offset, source.latest_ms) for source in sources],
+            "stream_ms": self.stream_ms,
+            "counts": dict(sorted(self._counts.items())),
+            "early": dict(sorted(self._early.items())),
+            "held": hold_all(self._held, self._waiting),
+        }
+        return dump_core(self._shop, told)
 
     def _absorb_some(self) -> int:
         """Take some records into arrival order, as many as are processed at a time; returns their number."""

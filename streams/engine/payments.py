@@ -48,6 +48,9 @@ class Payments:
         self._payment_wheel = Wheel(spec.window_ms, spec.grace_ms)
         self.orders: dict[str, Order] = {}
         self.payments: dict[str, Payment] = {}
+        self.orders_touched: dict[str, Order | None] = {}
+        self.payments_touched: dict[str, Payment | None] = {}
+        """What changed since the last checkpoint; None where forgotten."""
 
     def apply(self, event: Any, session_codes: tuple[int, ...], orphan: bool, tally: Tally) -> bool:
         """Count an order or payment event; returns whether it is a paid moment."""
@@ -80,12 +83,14 @@ class Payments:
             order = self.orders[key]
             if order.last_ms + self._kept_for < closing_ms:
                 del self.orders[key]
+                self.orders_touched[key] = None
             else:
                 self._wheel.put(key, order.last_ms + self._kept_for)
         for key in self._payment_wheel.take(closing_ms):
             payment = self.payments[key]
             if payment.last_ms + self._kept_for < closing_ms:
                 del self.payments[key]
+                self.payments_touched[key] = None
             else:
                 self._payment_wheel.put(key, payment.last_ms + self._kept_for)
 
@@ -107,6 +112,7 @@ class Payments:
         if order is None or event_ms - order.last_ms > self._memory:
             order = self.orders[order_id] = Order(event_ms)
         order.last_ms = max(order.last_ms, event_ms)
+        self.orders_touched[order_id] = order
         return order
 
     def _payment(self, payment_id: str | None, event_ms: int) -> Payment | None:
@@ -118,6 +124,7 @@ class Payments:
         if payment is None or event_ms - payment.last_ms > self._memory:
             payment = self.payments[payment_id] = Payment(event_ms)
         payment.last_ms = max(payment.last_ms, event_ms)
+        self.payments_touched[payment_id] = payment
         return payment
 
     def _steps(self, kind: int, order: Order | None, orphan: bool) -> tuple[int, ...]:

@@ -72,6 +72,10 @@ class Leaves:
         ]
         self.codes: list[tuple[int, ...]] = []
         self.full: list[bool] = []
+        self.reused: list[int] = []
+        """Leaves whose codes are others than they were when ``codes`` was begun."""
+        self._free: list[int] = []
+        """Numbers that no leaf has, the lowest last."""
         self._ids: dict[tuple[int, ...], int] = {}
         self._filled: dict[tuple[int, int], int] = {}
         self._adopted: dict[tuple[int, tuple[Any, ...]], int] = {}
@@ -83,11 +87,22 @@ class Leaves:
     def leaf(self, codes: tuple[int, ...]) -> int:
         """The leaf of a tuple of codes."""
         leaf = self._ids.get(codes)
-        if leaf is None:
-            leaf = self._ids[codes] = len(self.codes)
+        if leaf is not None:
+            return leaf
+        full = MISSING not in codes
+        if self._free:
+            leaf = self._free.pop()
+            self.codes[leaf], self.full[leaf] = codes, full
+            self.reused.append(leaf)
+        else:
+            leaf = len(self.codes)
             self.codes.append(codes)
-            self.full.append(MISSING not in codes)
+            self.full.append(full)
+        self._ids[codes] = leaf
         return leaf
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
     def fill(self, leaf: int, fallback: int) -> int:
         """``leaf``, with the values of ``fallback`` where it has none."""
@@ -133,22 +148,31 @@ class Leaves:
             told = self._segments[leaf] = (WHOLE, *((value,) for value in named), *pairs)
         return told
 
-    def forget(self, used: set[int]) -> dict[int, int]:
-        """Drop every leaf that is not in ``used``; returns the new number of each one kept."""
-        kept = [0, *sorted(used - {0})]
-        old_codes = self.codes
-        self.codes, self.full = [], []
-        self._ids, self._filled, self._adopted, self._joined, self._segments = {}, {}, {}, {}, {}
-        return {old: self.leaf(old_codes[old]) for old in kept}
+    def release(self, used: set[int]) -> None:
+        """Drop every leaf that is not in ``used``: their numbers are those of the next new ones."""
+        none = self.codes[0]
+        kept = used | {0}
+        self.codes = [codes if leaf in kept else none for leaf, codes in enumerate(self.codes)]
+        self.full = [full and leaf in kept for leaf, full in enumerate(self.full)]
+        self.reused = []
+        self._free = [leaf for leaf in range(len(self.codes) - 1, 0, -1) if leaf not in kept]
+        self._ids = {self.codes[leaf]: leaf for leaf in sorted(kept)}
+        self._filled, self._adopted, self._joined, self._segments = {}, {}, {}, {}
 
-    def state(self) -> list[tuple[int, ...]]:
-        """All leaves but the first, in their order."""
-        return self.codes[1:]
+    def state(self) -> list[tuple[int, ...] | None]:
+        """All numbers but the first, in their order; None where no leaf has it."""
+        codes: list[tuple[int, ...] | None] = [*self.codes[1:]]
+        for leaf in self._free:
+            codes[leaf - 1] = None
+        return codes
 
-    def load(self, state: list[tuple[int, ...]]) -> None:
+    def load(self, state: list[tuple[int, ...] | None]) -> None:
         """Know the leaves of ``state`` again, under the same numbers."""
-        for codes in state:
-            self.leaf(tuple(codes))
+        none = self.codes[0]
+        self.codes += [none if codes is None else codes for codes in state]
+        self.full += [codes is not None and MISSING not in codes for codes in state]
+        self._ids |= {codes: leaf for leaf, codes in enumerate(state, 1) if codes is not None}
+        self._free = [leaf for leaf in range(len(state), 0, -1) if state[leaf - 1] is None]
 
 
 def teller(attributes: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:

@@ -34,6 +34,8 @@ class Sessions:
         self.told = teller(attributes)
         self.wheel = Wheel(spec.window_ms, spec.grace_ms)
         self.open: dict[str, Session] = {}
+        self.touched: dict[str, Session | None] = {}
+        """Those that changed since the last checkpoint; None where ended."""
         self._cohort_codes: dict[tuple[int, int], int] = {}
         self._ended, self._bounces = names.id("sessions_ended"), names.id("bounces")
         self._ended_views, self._ended_dwell = names.id("ended_page_views"), names.id("ended_dwell_ms")
@@ -67,6 +69,8 @@ class Sessions:
             standing = ALONE
             if IS_OPENER[kind]:
                 standing, joined = OPENS, self._begin(event, leaf)
+        if session is not None:
+            self.touched[event.key] = session
         self._count(event, joined, standing, leaf, tally)
         return joined if standing == OPENS else session, joined, leaf
 
@@ -100,7 +104,7 @@ class Sessions:
         end = event.event_ms + self.gap
         due = end if end >= event.order_ms else event.order_ms + self.grace
         session = Session(event.event_ms, event.event_ms, due, leaf, leaf)
-        self.open[event.key] = session
+        self.open[event.key] = self.touched[event.key] = session
         self.wheel.put(event.key, due)
         return session
 
@@ -142,6 +146,7 @@ class Sessions:
 
     def _end(self, key: str, session: Session, position_ms: int) -> None:
         del self.open[key]
+        self.touched[key] = None
         sums = self.ledger.tally(session.last_ms + self.gap, position_ms).sessions
         leaf = session.leaf << COUNTER_BITS
         sums[leaf | self._ended] = sums.get(leaf | self._ended, 0) + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from streams.engine.browsing import Browsing
 from streams.engine.carts import Carts, quantity
@@ -19,12 +19,19 @@ from streams.engine.spec import EngineSpec
 from streams.engine.windows import Ledger
 from streams.events import EVENT_TYPES, KIND_OF_TYPE, ORDER_EVENTS
 
-__all__ = ["Shop"]
+__all__ = ["Shop", "Store"]
 
 ADD: Final = KIND_OF_TYPE["add_to_cart"]
 IS_ORDER: Final = tuple(name in ORDER_EVENTS for name in EVENT_TYPES)
 HAS_PRODUCTS: Final = tuple(name in ("product_view", "add_to_cart") for name in EVENT_TYPES)
 CROWDED: Final = 50_000
+
+
+class Store(NamedTuple):
+    """Entries by key, and those that changed since the last checkpoint, None where they are no more."""
+
+    live: dict[Any, Any]
+    touched: dict[Any, Any]
 
 
 class Shop:
@@ -55,6 +62,8 @@ class Shop:
         self._cart_items = self.names.id("cart_items")
         self.crowded = CROWDED
         """So many leaves are worth a look for those that nothing refers to any more."""
+        self.is_followed = False
+        """Whether checkpoints take what is touched; where none does, it is dropped at each closing."""
 
     def apply_all(self, events: list[Any]) -> int:
         """Count events in processing order; returns how many were no copies of what counted before."""
@@ -100,9 +109,29 @@ class Shop:
         """Forget what can have no effect any more."""
         self.duplicates.forget(closing_ms)
         self.payments.forget(closing_ms)
-        if len(self.leaves.codes) + len(self.order_leaves.codes) > self.crowded:
-            self._renumber()
-            self.crowded = max(CROWDED, 2 * (len(self.leaves.codes) + len(self.order_leaves.codes)))
+        if len(self.leaves) + len(self.order_leaves) > self.crowded:
+            self._release_leaves()
+            self.crowded = max(CROWDED, 2 * (len(self.leaves) + len(self.order_leaves)))
+        if not self.is_followed:
+            self.tell()
+
+    def stores(self) -> list[Store]:
+        """What is remembered by key: sessions, carts, kept carts, orders, payments, numbers of corrections."""
+        sessions, carts, payments, ledger = self.sessions, self.carts, self.payments, self.ledger
+        return [
+            Store(sessions.open, sessions.touched),
+            Store(carts.open, carts.touched),
+            Store(carts.kept, carts.kept_touched),
+            Store(payments.orders, payments.orders_touched),
+            Store(payments.payments, payments.payments_touched),
+            Store(ledger.numbers, ledger.touched),
+        ]
+
+    def tell(self) -> None:
+        """All that has changed so far is in a checkpoint, or nobody asks for it."""
+        for store in self.stores():
+            store.touched.clear()
+        self.duplicates.tell()
 
     def _visitor(self, event: Any, joined: Any) -> int:
         """The visitor's key: the event's, else the first that its session had, else the session key."""
@@ -114,26 +143,14 @@ class Shop:
             joined.visitor = visitor
         return visitor
 
-    def _renumber(self) -> None:
+    def _release_leaves(self) -> None:
         """Drop the leaves that nothing refers to: distinct tuples of values keep coming, few of them stay."""
         tallies = self.ledger.tallies()
-        sessions, carts = self.sessions.open.values(), self.carts.open.values()
         kept = [one for waiting in self.carts.kept.values() for one in waiting]
-        used = {session.leaf for session in sessions} | {session.opening_leaf for session in sessions}
-        used |= {cart.leaf for cart in carts} | {one.leaf for one in kept}
-        for tally in tallies:
-            used |= tally.session_leaves()
-        new = self.leaves.forget(used)
-        for session in sessions:
-            session.leaf, session.opening_leaf = new[session.leaf], new[session.opening_leaf]
-        for cart in carts:
-            cart.leaf = new[cart.leaf]
-        for one in kept:
-            one.leaf = new[one.leaf]
-        orders = self.payments.orders.values()
-        used = {order.leaf for order in orders} | {leaf for tally in tallies for leaf in tally.order_leaves()}
-        new_orders = self.order_leaves.forget(used)
-        for order in orders:
-            order.leaf = new_orders[order.leaf]
-        for tally in tallies:
-            tally.renumber(new, new_orders)
+        used = {cart.leaf for cart in self.carts.open.values()} | {one.leaf for one in kept}
+        for session in self.sessions.open.values():
+            used.add(session.leaf)
+            used.add(session.opening_leaf)
+        self.leaves.release(used.union(*(tally.session_leaves() for tally in tallies)))
+        used = {order.leaf for order in self.payments.orders.values()}
+        self.order_leaves.release(used.union(*(tally.order_leaves() for tally in tallies)))

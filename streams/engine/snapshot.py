@@ -1,71 +1,73 @@
-"""Snapshots: the whole state of a partition as one self-contained value, and back."""
+"""The state of a partition as bytes: a link holds a part of it, a chain of links the whole."""
 
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
-import zstandard
 
-from streams.engine.counters import Tally
+from streams.engine.counters import RUNS, Tally
+from streams.engine.dedup import Identities, MinuteHead
 from streams.engine.rows import LARGEST
 from streams.engine.shop import Shop
 from streams.engine.spec import EngineSpec
 from streams.engine.state import Cart, Kept, Order, Payment, Session
-from streams.engine.waiting import Held
-from streams.engine.windows import NO_HORIZON
+from streams.engine.waiting import Held, Waiting
 from streams.errors import StateError
 
-__all__ = ["State", "TallyState", "dump_shop", "load_shop", "read_state", "salt_mark", "write_state"]
+__all__ = [
+    "Core",
+    "Entries",
+    "Link",
+    "Run",
+    "State",
+    "damaged",
+    "dump_core",
+    "hold_all",
+    "load_shop",
+    "read_chain",
+    "salt_mark",
+    "write_link",
+]
 
-MAGIC: Final = b"funnelwatch-snapshot-1\n"
-"""Its number is that of the layout: a change of ``State`` or of what it means needs the next one."""
+MAGIC: Final = b"funnelwatch-snapshot-2\n"
+"""Its number is that of the layout: a change of ``Link`` or of what it means needs the next one."""
 
-Sums = list[tuple[int, int]]
+WAY_OUT: Final = "start without it and read the sources again from their beginning"
+OPEN, COHORT, CORRECTION = range(3)
 
 
-class TallyState(msgspec.Struct, array_like=True):
-    """A tally, each part sorted."""
+class Run(NamedTuple):
+    """A part of an array of a tally (by its place in ``RUNS``), from ``start`` on, 8 bytes an item."""
 
+    number: int
+    which: int
+    start: int
+    packed: bytes
+
+
+class TallyHead(msgspec.Struct, array_like=True):
+    """A tally but for its arrays, of which the lengths are told."""
+
+    kind: int
     start_ms: int
     horizon_ms: int
-    codes: Sums
-    sessions: Sums
-    orders: Sums
-    products: Sums
-    seen: list[tuple[int, int]]
-    whole: list[tuple[str, int]]
+    number: int
+    lengths: list[int]
+    sessions: dict[int, int]
+    orders: dict[int, int]
+    products: dict[int, int]
+    whole: dict[str, int]
 
 
-class ShopState(msgspec.Struct, array_like=True):
-    """What the shop remembers: names and numbers first, then what refers to them."""
+class Core(msgspec.Struct, array_like=True):
+    """What every link holds in full: names, values, leaves, positions, and what is remembered only in part elsewhere.
 
-    values: list[list[str]]
-    counter_names: list[str]
-    codes: list[tuple[int, ...]]
-    leaves: list[tuple[int, ...]]
-    order_leaves: list[tuple[int, ...]]
-    axes: list[list[tuple[int, ...]]]
-    crowded: int
-    first_ms: int | None
-    next_ms: int
-    open: list[TallyState]
-    cohorts: list[TallyState]
-    corrections: list[TallyState]
-    numbers: list[tuple[int, int, dict[str, int]]]
-    sessions: dict[str, Session]
-    carts: dict[str, Cart]
-    kept: dict[str, list[Kept]]
-    orders: dict[str, Order]
-    payments: dict[str, Payment]
-    duplicates: list[tuple[int, int, bytes]]
-
-
-class State(msgspec.Struct, array_like=True):
-    """A partition between two batches. Records that wait for their turn are offsets: they are read again."""
+    ``held`` are columns: the records that wait for their turn are told by their offsets, and read again.
+    """
 
     fingerprint: str
     salt: str
@@ -73,38 +75,87 @@ class State(msgspec.Struct, array_like=True):
     sources: list[tuple[str, int | None, int]]
     """Topic, next offset, running maximum of the append time."""
     stream_ms: int | None
-    counts: list[tuple[str, int]]
-    early: list[tuple[str, int]]
-    held: list[Held]
-    shop: ShopState
+    counts: dict[str, int]
+    early: dict[str, int]
+    held: list[list[Any]]
+    values: list[list[str]]
+    counter_names: list[str]
+    codes: list[tuple[int, ...]]
+    leaves: list[tuple[int, ...] | None]
+    order_leaves: list[tuple[int, ...] | None]
+    axes: list[list[tuple[int, ...] | None]]
+    crowded: int
+    first_ms: int | None
+    next_ms: int
+    tallies_made: int
+    tallies: list[TallyHead]
+    sizes: list[int]
+    """Entries of each store."""
+    minutes_made: int
+    minutes: list[MinuteHead]
 
 
-def write_state(state: State) -> bytes:
-    """The bytes of a state, the same each time."""
-    return MAGIC + zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(state))
+class Entries(msgspec.Struct, array_like=True):
+    """Some entries of each store of the shop, by key; None where they are no more."""
+
+    sessions: dict[str, Session | None]
+    carts: dict[str, Cart | None]
+    kept: dict[str, list[Kept] | None]
+    orders: dict[str, Order | None]
+    payments: dict[str, Payment | None]
+    numbers: dict[tuple[int, int], dict[str, int] | None]
 
 
-def read_state(data: bytes, spec: EngineSpec, partition: int) -> State:
-    """The state of these bytes; raises ``StateError`` where version, specification or partition differ."""
-    way_out = "start without it and read the sources again from their beginning"
-    if not data.startswith(MAGIC):
-        raise StateError("not a snapshot of this version", key="snapshot", value=data[: len(MAGIC)], way_out=way_out)
+class Link(msgspec.Struct, array_like=True):
+    """The core of a moment, and of the rest of the state as much as this link holds, all of the same moment."""
+
+    core: Core
+    entries: Entries
+    runs: list[Run]
+    identities: list[Identities]
+
+
+class State(NamedTuple):
+    """What a chain of links comes to: stores in the order of the shop, the runs of each tally by its number."""
+
+    core: Core
+    stores: tuple[dict[Any, Any], ...]
+    runs: dict[int, list[Run]]
+    identities: list[Identities]
+
+
+def write_link(link: Link) -> bytes:
+    """The bytes of a link, the same each time."""
     try:
-        packed = zstandard.ZstdDecompressor().decompress(data[len(MAGIC) :])
-        state = msgspec.msgpack.decode(packed, type=State)
-    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
-        raise StateError(f"damaged: {error}", key="snapshot", way_out=way_out) from error
-    topics = {topic for topic, _, _ in state.sources}
-    told = {
-        "fingerprint": (state.fingerprint, spec.fingerprint),
-        "salt": (state.salt, salt_mark(spec)),
-        "partition": (state.partition, partition),
-        "sources": (sorted(topics), sorted(topics & {source.topic for source in spec.sources})),
-    }
-    for key, (found, wanted) in told.items():
-        if found != wanted:
-            raise StateError(f"differs from {wanted!r}", key=f"snapshot.{key}", value=found, way_out=way_out)
-    return state
+        return MAGIC + msgspec.msgpack.encode(link)
+    except OverflowError:  # more than a row can tell
+        for head in link.core.tallies:
+            head.sessions, head.orders, head.products = map(_clamped, (head.sessions, head.orders, head.products))
+        return MAGIC + msgspec.msgpack.encode(link)
+
+
+def read_chain(links: Iterable[bytes], spec: EngineSpec, partition: int) -> State:
+    """The state behind the last of these links; raises ``StateError`` where one does not fit, or one is missing."""
+    core, runs, identities = None, list[Run](), list[Identities]()
+    stores: tuple[dict[Any, Any], ...] = tuple({} for _ in Entries.__struct_fields__)
+    for data in links:
+        link = _read(data, spec, partition)
+        for store, name in zip(stores, Entries.__struct_fields__, strict=True):
+            store.update(getattr(link.entries, name))
+        core = link.core
+        runs += link.runs
+        identities += link.identities
+    if core is None:
+        raise _missing("links")
+    live = tuple({key: entry for key, entry in store.items() if entry is not None} for store in stores)
+    if [len(store) for store in live] != core.sizes:
+        raise _missing("entries")
+    return State(core, live, _whole_runs(core.tallies, runs), identities)
+
+
+def damaged(error: Exception) -> StateError:
+    """What is told where a snapshot cannot be read to its end."""
+    return StateError(f"damaged: {error}", key="snapshot", way_out=WAY_OUT)
 
 
 def salt_mark(spec: EngineSpec) -> str:
@@ -112,10 +163,14 @@ def salt_mark(spec: EngineSpec) -> str:
     return blake2b(spec.salt.encode(), digest_size=8, person=b"funnelwatch-salt").hexdigest()
 
 
-def dump_shop(shop: Shop) -> ShopState:
-    """The state of a shop; it shares its structs, so it is to be encoded before the shop goes on."""
+def dump_core(shop: Shop, told: dict[str, Any]) -> Core:
+    """The core of a state; ``told`` is what the engine knows beside its shop.
+
+    It shares what the shop has, so it is to be encoded before the shop goes on.
+    """
     ledger = shop.ledger
-    return ShopState(
+    return Core(
+        **told,
         values=[values.state() for values in shop.values],
         counter_names=shop.names.names,
         codes=shop.sessions.funnel.codes,
@@ -125,64 +180,125 @@ def dump_shop(shop: Shop) -> ShopState:
         crowded=shop.crowded,
         first_ms=ledger.first_ms,
         next_ms=ledger.next_ms,
-        open=[_dump_tally((start, NO_HORIZON), tally) for start, tally in sorted(ledger.open.items())],
-        cohorts=[_dump_tally(place, ledger.cohorts[place]) for place in sorted(ledger.cohorts)],
-        corrections=[_dump_tally(place, ledger.corrections[place]) for place in sorted(ledger.corrections)],
-        numbers=[(*place, dict(sorted(ledger.numbers[place].items()))) for place in sorted(ledger.numbers)],
-        sessions=shop.sessions.open,
-        carts=shop.carts.open,
-        kept=dict(sorted(shop.carts.kept.items())),
-        orders=shop.payments.orders,
-        payments=shop.payments.payments,
-        duplicates=shop.duplicates.state(),
+        tallies_made=ledger.tallies_made,
+        tallies=[
+            *(_head(OPEN, (start, 0), tally) for start, tally in sorted(ledger.open.items())),
+            *(_head(COHORT, place, tally) for place, tally in sorted(ledger.cohorts.items())),
+            *(_head(CORRECTION, place, tally) for place, tally in sorted(ledger.corrections.items())),
+        ],
+        sizes=[len(store.live) for store in shop.stores()],
+        minutes_made=shop.duplicates.minutes_made,
+        minutes=shop.duplicates.heads(),
     )
 
 
-def load_shop(shop: Shop, state: ShopState) -> None:
+def hold_all(held: list[Held], waiting: list[Waiting]) -> list[list[Any]]:
+    """The columns of the records that wait."""
+    columns: list[list[Any]] = [list(column) for column in zip(*held, strict=True)] or [[] for _ in Held._fields]
+    if waiting:
+        order_ms, events, topics, offsets, places, append_ms = zip(*waiting, strict=True)
+        noted_ms, late = [event.noted_ms for event in events], [event.late for event in events]
+        for column, more in zip(columns, (order_ms, noted_ms, late, topics, offsets, places, append_ms), strict=True):
+            column += more
+    return columns
+
+
+def load_shop(shop: Shop, state: State) -> None:
     """Bring a new shop to a state."""
-    for values, known in zip(shop.values, state.values, strict=True):
+    core, ledger = state.core, shop.ledger
+    for values, known in zip(shop.values, core.values, strict=True):
         values.load(known)
-    for name in state.counter_names:
+    for name in core.counter_names:
         shop.names.id(name)
-    shop.sessions.funnel.load(state.codes)
-    shop.leaves.load(state.leaves)
-    shop.order_leaves.load(state.order_leaves)
-    for axis, known_leaves in zip(shop.products.axes, state.axes, strict=True):
+    shop.sessions.funnel.load(core.codes)
+    shop.leaves.load(core.leaves)
+    shop.order_leaves.load(core.order_leaves)
+    for axis, known_leaves in zip(shop.products.axes, core.axes, strict=True):
         axis.leaves.load(known_leaves)
-    shop.crowded = state.crowded
-    ledger = shop.ledger
-    ledger.first_ms, ledger.next_ms = state.first_ms, state.next_ms
-    ledger.open = {told.start_ms: _load_tally(told) for told in state.open}
-    ledger.cohorts = {(told.start_ms, told.horizon_ms): _load_tally(told) for told in state.cohorts}
-    ledger.corrections = {(told.start_ms, told.horizon_ms): _load_tally(told) for told in state.corrections}
-    ledger.numbers = {(start, horizon): numbers for start, horizon, numbers in state.numbers}
-    shop.sessions.load(state.sessions)
-    shop.carts.load(state.carts, state.kept)
-    shop.payments.load(state.orders, state.payments)
-    shop.duplicates.load(state.duplicates)
+    shop.crowded = core.crowded
+    ledger.first_ms, ledger.next_ms, ledger.tallies_made = core.first_ms, core.next_ms, core.tallies_made
+    for head in core.tallies:
+        tally, place = _load_tally(head, state.runs[head.number]), (head.start_ms, head.horizon_ms)
+        if head.kind == OPEN:
+            ledger.open[head.start_ms] = tally
+        else:
+            (ledger.cohorts if head.kind == COHORT else ledger.corrections)[place] = tally
+    sessions, carts, kept, orders, payments, ledger.numbers = state.stores
+    shop.sessions.load(sessions)
+    shop.carts.load(carts, kept)
+    shop.payments.load(orders, payments)
+    shop.duplicates.minutes_made = core.minutes_made
+    if not shop.duplicates.load(core.minutes, state.identities):
+        raise _missing("identities")
 
 
-def _dump_tally(place: tuple[int, int], tally: Tally) -> TallyState:
-    return TallyState(
-        *place,
-        codes=sorted(tally.counted_codes().items()),
-        sessions=_sums(tally.sessions),
-        orders=_sums(tally.orders),
-        products=_sums(tally.products),
-        seen=sorted(tally.seen()),
-        whole=sorted(tally.whole.items()),
+def _read(data: bytes, spec: EngineSpec, partition: int) -> Link:
+    if not data.startswith(MAGIC):
+        raise StateError("not a snapshot of this version", key="snapshot", value=data[: len(MAGIC)], way_out=WAY_OUT)
+    try:
+        link = msgspec.msgpack.decode(memoryview(data)[len(MAGIC) :], type=Link)
+    except msgspec.MsgspecError as error:
+        raise damaged(error) from error
+    core = link.core
+    topics = {topic for topic, _, _ in core.sources}
+    told = {
+        "fingerprint": (core.fingerprint, spec.fingerprint),
+        "salt": (core.salt, salt_mark(spec)),
+        "partition": (core.partition, partition),
+        "sources": (sorted(topics), sorted(topics & {source.topic for source in spec.sources})),
+    }
+    for key, (found, wanted) in told.items():
+        if found != wanted:
+            raise StateError(f"differs from {wanted!r}", key=f"snapshot.{key}", value=found, way_out=WAY_OUT)
+    return link
+
+
+def _head(kind: int, place: tuple[int, int], tally: Tally) -> TallyHead:
+    return TallyHead(
+        kind=kind,
+        start_ms=place[0],
+        horizon_ms=place[1],
+        number=tally.number,
+        lengths=[len(getattr(tally, name)) for name in RUNS],
+        sessions=tally.sessions,
+        orders=tally.orders,
+        products=tally.products,
+        whole=tally.whole,
     )
 
 
-def _sums(sums: dict[int, int]) -> Sums:
-    return [(entry, min(amount, LARGEST)) for entry, amount in sorted(sums.items())]
+def _whole_runs(heads: list[TallyHead], runs: list[Run]) -> dict[int, list[Run]]:
+    """One run for each array of each tally; raises ``StateError`` where a part of one is missing."""
+    parts: dict[tuple[int, int], list[Run]] = {}
+    for run in runs:
+        parts.setdefault((run.number, run.which), []).append(run)
+    whole: dict[int, list[Run]] = {}
+    for head in heads:
+        arrays: list[Run] = []
+        whole[head.number] = arrays
+        for which, length in enumerate(head.lengths):
+            packed = bytearray()
+            for part in sorted(parts.get((head.number, which), ()), key=lambda run: run.start):
+                if 8 * part.start > len(packed):
+                    raise _missing("tallies")
+                packed[8 * part.start : 8 * part.start + len(part.packed)] = part.packed
+            if len(packed) != 8 * length:
+                raise _missing("tallies")
+            arrays.append(Run(head.number, which, 0, bytes(packed)))
+    return whole
 
 
-def _load_tally(state: TallyState) -> Tally:
-    tally = Tally()
-    tally.codes = array("q", Counter(dict(state.codes)).elements())
-    tally.sessions, tally.orders, tally.whole = dict(state.sessions), dict(state.orders), dict(state.whole)
-    tally.products = dict(state.products)
-    tally.seen_leaves = array("q", (leaf for leaf, _ in state.seen))
-    tally.seen_visitors = array("q", (visitor for _, visitor in state.seen))
+def _load_tally(head: TallyHead, runs: list[Run]) -> Tally:
+    tally = Tally(head.number)
+    tally.sessions, tally.orders, tally.products, tally.whole = head.sessions, head.orders, head.products, head.whole
+    for run in runs:
+        setattr(tally, RUNS[run.which], array("q", run.packed))
     return tally
+
+
+def _missing(what: str) -> StateError:
+    return StateError("a part is missing", key=f"snapshot.{what}", way_out=WAY_OUT)
+
+
+def _clamped(sums: dict[int, int]) -> dict[int, int]:
+    return {entry: min(amount, LARGEST) for entry, amount in sums.items()}

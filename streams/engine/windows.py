@@ -72,6 +72,9 @@ class Ledger:
         """Of the windows that closed since they were last taken."""
         self.numbers: dict[Place, dict[str, int]] = {}
         """Corrections sent so far, by window and segment (as text)."""
+        self.touched: dict[Place, dict[str, int] | None] = {}
+        """Those of ``numbers`` that changed since the last checkpoint; None where forgotten."""
+        self.tallies_made = 0
 
     def begin(self, event_ms: int) -> None:
         """Note the first accepted record; earlier windows that are still open then close without a row where empty."""
@@ -86,7 +89,7 @@ class Ledger:
             return self._correction((start, NO_HORIZON))
         tally = self.open.get(start)
         if tally is None:
-            tally = self.open[start] = Tally()
+            tally = self.open[start] = self._tally()
         return tally
 
     def cohort(self, opened_ms: int, horizon_ms: int, position_ms: int) -> Tally:
@@ -97,7 +100,7 @@ class Ledger:
             return self._correction(place)
         tally = self.cohorts.get(place)
         if tally is None:
-            tally = self.cohorts[place] = Tally()
+            tally = self.cohorts[place] = self._tally()
         return tally
 
     def is_closed(self, moment_ms: int, position_ms: int) -> bool:
@@ -151,10 +154,14 @@ class Ledger:
         """All tallies that hold leaves."""
         return [*self.open.values(), *self.cohorts.values(), *self.corrections.values()]
 
+    def _tally(self) -> Tally:
+        self.tallies_made += 1
+        return Tally(self.tallies_made)
+
     def _correction(self, place: Place) -> Tally:
         tally = self.corrections.get(place)
         if tally is None:
-            tally = self.corrections[place] = Tally()
+            tally = self.corrections[place] = self._tally()
         return tally
 
     def _close_window(self, start: int, stream_ms: int) -> list[Row]:
@@ -197,7 +204,7 @@ class Ledger:
         return rows
 
     def _number(self, place: Place, segment: str) -> int:
-        numbers = self.numbers.setdefault(place, {})
+        numbers = self.touched[place] = self.numbers.setdefault(place, {})
         numbers[segment] = number = numbers.get(segment, 0) + 1
         return number
 
@@ -210,3 +217,4 @@ class Ledger:
         oldest = position_ms - 2 * (reach + self._window + self._grace)
         for place in [place for place in self.numbers if place[0] < oldest]:
             del self.numbers[place]
+            self.touched[place] = None

@@ -71,13 +71,17 @@ def test_large_amounts_lose_nothing(largest: int) -> None:
     assert sum(rolled[WHOLE][0].get(name, 0) for name in counters) == sum(tally.orders.values())
 
 
-def test_leaves_numbered_anew_are_known_by_their_new_numbers() -> None:
+def test_a_number_used_again_for_another_leaf_means_the_new_one() -> None:
     made = Made(7)
     made.rollup.roll(made.tally(600), few=ALWAYS)
-    tally = made.tally(600)
-    before = made.rollup.roll(tally, few=ALWAYS)
-    tally.renumber(made.leaves.forget(tally.session_leaves()), made.orders.forget(tally.order_leaves()))
-    assert made.rollup.roll(tally, few=ALWAYS) == before
+    tally = made.tally(60)
+    made.leaves.release(tally.session_leaves())
+    made.orders.release(tally.order_leaves())
+    again = made.tally(600)
+    assert made.leaves.reused
+    assert made.orders.reused
+    for told in (tally, again):
+        assert made.rollup.roll(told, few=NEVER) == made.rollup.roll(told, few=ALWAYS)
 
 
 def test_a_visitor_seen_twice_is_one() -> None:

@@ -1,0 +1,142 @@
+"""Links of a chain: what changed is in the next one, what did not comes round, what is missing is refused."""
+
+from collections.abc import Callable
+
+import pytest
+
+from streams.engine import Engine, EngineSpec
+from streams.engine.chain import Checkpoint, Pace
+from streams.errors import StateError
+from tests.support.chains import known
+from tests.support.stories import story, to_lines
+from tests.unit.engine.telling import batch, file_spec
+
+SHOPPERS, ORDERS = 60, 20
+SHORT = {"session_gap_ms": 1_800_000, "abandonment_timeout_ms": 600_000, "order_memory_ms": 7_200_000}
+OPENING = " | ".join(
+    f"s{n}: page+{n}s cart+{n + 60}s"
+    + f" order+{n + 70}s[order_id=o{n}] attempt+{n + 80}s[order_id=o{n},payment_id=p{n},payment_method=m{n % 3}]"
+    * (n < ORDERS)
+    for n in range(SHOPPERS)
+)
+
+
+class Log:
+    """An engine fed by stories, one after the other."""
+
+    def __init__(self, pace: Pace, opening: str = OPENING, **changes: object) -> None:
+        self.spec: EngineSpec = file_spec(**{**SHORT, **changes})
+        self.engine, self.pace, self.lines = Engine(self.spec, 0), pace, list[bytes]()
+        self.engine.chain.pace = pace
+        self.links: list[bytes] = []
+        self.tell(opening)
+
+    def tell(self, text: str) -> None:
+        lines = to_lines([{**event, "event_id": f"{len(self.lines)}-{n}"} for n, event in enumerate(story(text))])
+        self.engine.push(batch(lines, len(self.lines)))
+        self.lines += lines
+        self.engine.drain()
+
+    def save(self) -> Checkpoint:
+        checkpoint = self.engine.checkpoint()
+        self.links = [*self.links[len(self.links) - checkpoint.behind :], checkpoint.data]
+        return checkpoint
+
+    def restored(self) -> Engine:
+        return Engine.restore_chain(self.spec, 0, self.links)
+
+
+SLOW = Pace(entries=2, size=16)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "s3: page+200s | s9: view+200s | t: page+205s",
+        "s3: cart+200s | s5: paid+200s[order_id=o5] | t: page+205s",
+        "s4: remove+200s | t: page+205s",
+        "u: success+200s[order_id=o7,payment_id=p7] | s8: cancel+200s[order_id=o8] | t: page+205s",
+        "t: page+200s cart+200s page+13m",
+        "s5: paid+200s[order_id=o5] | t: page+14m",
+        "t: page+20m page+33m",
+        "t: page+40m page+60m | s7: cart+200s page+60m1s",
+    ],
+    ids=["browsing", "carts", "emptied", "orders", "idle", "kept", "ended", "corrected"],
+)
+def test_whatever_changes_between_two_links_is_in_the_second(more: str) -> None:
+    log = Log(SLOW)
+    log.save()
+    log.tell(more)
+    assert log.save().behind > 0
+    assert known(log.links, log.spec) == known([log.engine.snapshot()], log.spec)
+
+
+def test_what_is_forgotten_is_in_the_next_link() -> None:
+    log = Log(SLOW, order_memory_ms=1_800_000, session_gap_ms=36_000_000)
+    log.tell("t: page+20m")
+    log.save()
+    log.tell("t: page+2h page+3h")
+    assert log.save().behind > 0
+    assert known(log.links, log.spec) == known([log.engine.snapshot()], log.spec)
+
+
+def test_a_small_state_is_whole_in_each_link() -> None:
+    log = Log(Pace())
+    assert [log.save().behind for _ in range(3)] == [0, 0, 0]
+
+
+def test_a_large_state_comes_round_a_part_at_a_time_and_old_links_are_let_go() -> None:
+    log = Log(Pace(entries=20, size=1_000))
+    behind = [log.save().behind for _ in range(60)]
+    assert behind[0] == 0
+    assert 3 < max(behind) < 40
+    assert min(behind[20:]) > 3
+    sizes = [len(link) for link in log.links]
+    assert max(sizes) < len(log.engine.snapshot()) / 2
+    assert known(log.links, log.spec) == known([log.engine.snapshot()], log.spec)
+
+
+def test_the_next_owner_goes_on_with_the_chain_and_writes_nothing_twice() -> None:
+    log = Log(SLOW)
+    for _ in range(5):
+        log.save()
+    log.engine = log.restored()
+    log.engine.chain.pace = SLOW
+    log.engine.push(batch(log.lines[log.engine.resume_offsets["file"] :], log.engine.resume_offsets["file"]))
+    log.engine.drain()
+    log.tell("s3: page+200s | t: page+206s")
+    assert log.save().behind == 5
+    assert known(log.links, log.spec) == known([log.engine.snapshot()], log.spec)
+
+
+def test_a_link_that_must_be_whole_needs_none_before_it() -> None:
+    log = Log(SLOW)
+    log.save()
+    log.save()
+    checkpoint = log.engine.checkpoint(whole=True)
+    assert checkpoint.behind == 0
+    assert known([checkpoint.data], log.spec) == known([log.engine.snapshot()], log.spec)
+
+
+@pytest.mark.parametrize("gone", [lambda links: links[1:], lambda links: [*links[:2], *links[3:]], lambda links: []])
+def test_a_chain_with_a_link_missing_is_refused(gone: Callable[[list[bytes]], list[bytes]]) -> None:
+    log = Log(SLOW)
+    for number in range(5):
+        log.save()
+        log.tell(f"s1: page+{150 + 7 * number}s view+{150 + 7 * number}s")
+    with pytest.raises(StateError):
+        Engine.restore_chain(log.spec, 0, gone(log.links))
+
+
+def test_changes_are_let_go_once_they_are_in_a_link() -> None:
+    log = Log(SLOW)
+    log.save()
+    log.tell("t: page+200s | s3: page+200s")
+    log.save()
+    assert not any(store.touched for store in log.engine._shop.stores())
+
+
+def test_changes_that_no_checkpoint_asks_for_are_let_go_at_the_next_closing() -> None:
+    log = Log(SLOW)
+    log.tell("t: page+200s page+6m page+7m")
+    assert sum(len(store.touched) for store in log.engine._shop.stores()) < 10
