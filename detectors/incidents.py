@@ -16,8 +16,11 @@ from detectors.kinship import CLOSE_MS, EFFECT_MS, kin
 __all__ = ["Alert", "IncidentBook", "sentence"]
 
 KIND_ORDER: tuple[VerdictKind, ...] = ("silence", "tracking", "bots", "stop", "drop", "rise", "drift")
-MOSTLY = 0.7
-"""Share of a change from which a segment is named in the sentence."""
+NAMED = 2
+"""Segments that the sentence names at most; the others are in the incident's attribution."""
+
+LARGE, MOSTLY = 0.25, 0.5
+"""Share of a loss that each named segment must have, and all of them together."""
 
 MEMORY_MS = 24 * 3_600_000
 """How long a recovered incident can take in what its delayed KPIs tell later."""
@@ -60,7 +63,9 @@ class _Story:
 
     def leave(self, alert: Alert, end_ms: int) -> None:
         """Take note that a member does not stand any more."""
-        self.members[alert.kpi, alert.segment] = replace(alert, active=False)
+        known = self.members.get((alert.kpi, alert.segment), alert)
+        where = alert.attribution or known.attribution
+        self.members[alert.kpi, alert.segment] = replace(alert, active=False, attribution=where)
         self.last_ms = max(self.last_ms, self.detected_ms, end_ms - alert.delay_ms)
 
     def holds(self, alert: Alert) -> bool:
@@ -93,14 +98,16 @@ class IncidentBook:
 
     Parameters
     ----------
-    zone, currency
-        For the sentence, and for the money lost.
+    zone, currency, minor_digits
+        For the sentence, and for the money lost: digits behind the point of the currency's major unit.
     join_ms
         Alerts that begin within this time of an incident's detection belong to it.
     """
 
-    def __init__(self, zone: ZoneInfo, currency: str | None = None, join_ms: int = 30 * 60_000) -> None:
-        self.zone, self.currency, self.join_ms = zone, currency, join_ms
+    def __init__(
+        self, zone: ZoneInfo, currency: str | None = None, join_ms: int = 30 * 60_000, minor_digits: int = 2
+    ) -> None:
+        self.zone, self.currency, self.join_ms, self.minor_digits = zone, currency, join_ms, minor_digits
         self._stories: list[_Story] = []
 
     def update(self, end_ms: int, alerts: Sequence[Alert], order_value_minor: float | None = None) -> list[Incident]:
@@ -171,11 +178,16 @@ class IncidentBook:
         known = story.ended_ms is None and any(kpi == alert.kpi for kpi, _ in story.members)
         return inside or fresh or (known and alert.onset_ms <= latest)
 
+    def _amount(self, minor: int | None) -> str:
+        """Money for the sentence; empty where it is not known."""
+        return f"{minor / 10**self.minor_digits:,.0f} {self.currency}" if minor is not None and self.currency else ""
+
     def _tell(
         self, story: _Story, state: Literal["open", "ongoing", "recovered"], end_ms: int, value: float | None
     ) -> Incident:
         head = story.headline()
         lost = head.orders_lost
+        money = None if lost is None or value is None else round(lost[0] * value)
         return Incident(
             id=story.id,
             state=state,
@@ -186,22 +198,29 @@ class IncidentBook:
             detected_ms=story.detected_ms,
             updated_ms=end_ms,
             ended_ms=story.ended_ms,
-            summary=sentence(head, story.onset_ms, self.zone, lost),
+            summary=sentence(head, story.onset_ms, self.zone, lost, self._amount(money)),
             orders_lost=None if lost is None else round(lost[0], 1),
-            money_lost_minor=None if lost is None or value is None else round(lost[0] * value),
-            currency=self.currency if lost is not None and value is not None else None,
+            money_lost_minor=money,
+            currency=self.currency if money is not None else None,
             orders_lost_low=None if lost is None else round(lost[1], 1),
             orders_lost_high=None if lost is None else round(lost[2], 1),
             attribution=head.attribution,
         )
 
 
-def sentence(alert: Alert, onset_ms: int, zone: ZoneInfo, lost: tuple[float, float, float] | None = None) -> str:
-    """One line for a pager: what fell, from what to what, since when.
+def sentence(
+    alert: Alert, onset_ms: int, zone: ZoneInfo, lost: tuple[float, float, float] | None = None, money: str = ""
+) -> str:
+    """One line for a pager: what fell, from what to what, since when, where the loss sits, and what it costs.
 
-    >>> alert = Alert("payment_success_ratio", (), "drop", 0, True, 2.0, 0.931, 0.714)
-    >>> sentence(alert, 50_520_000, ZoneInfo("UTC"))
-    'payment success 93.1 % → 71.4 % since 14:02'
+    >>> where = (Blame((("device", "ios"), ("payment_method", "alipay")), 0.88),)
+    >>> alert = Alert("payment_success_ratio", (), "drop", 0, True, 2.0, 0.931, 0.714, attribution=where)
+    >>> told = sentence(alert, 50_520_000, ZoneInfo("UTC"), (120.4, 90.0, 150.0), "23,900 CNY")
+    >>> for part in told.split("; "):
+    ...     print(part)
+    payment success 93.1 % → 71.4 % since 14:02
+    88 % of the loss is device=ios × payment_method=alipay (rate)
+    about 120 orders, 23,900 CNY lost
     """
     name = alert.kpi.partition("@")[0].replace(".", " ").removesuffix("_ratio").replace("_", " ")
     where = " in " + ", ".join(f"{key}={value}" for key, value in alert.segment) if alert.segment else ""
@@ -213,11 +232,23 @@ def sentence(alert: Alert, onset_ms: int, zone: ZoneInfo, lost: tuple[float, flo
         "drift": "lasting change taken as the new normal: ",
     }.get(alert.kind, "")
     change = f" {figure(alert.expected, alert.unit)} → {figure(alert.observed, alert.unit)} since {since}"
-    first = alert.attribution[0] if alert.attribution else None
-    if first is not None and first[1] >= MOSTLY and not alert.segment:
-        change += ", mostly " + ", ".join(f"{key}={value}" for key, value in first[0])
-    cost = f", about {lost[0]:.0f} orders lost" if lost is not None and lost[0] >= 1 else ""
-    return f"{prefix}{name}{where}{change}{cost}"
+    cost = ""
+    if lost is not None and lost[0] >= 1:
+        cost = f"; about {lost[0]:.0f} orders{', ' if money else ''}{money} lost"
+    return f"{prefix}{name}{where}{change}{_located(alert)}{cost}"
+
+
+def _located(alert: Alert) -> str:
+    """The largest segments of a loss with their share; empty where they are not most of it."""
+    named = [one for one in alert.attribution[:NAMED] if one.share >= LARGE]
+    if sum(one.share for one in named) < MOSTLY:
+        return ""
+    of = "the rise" if alert.kind == "rise" else "the loss"
+    first, *others = (
+        (f"{100 * one.share:.0f} %", " × ".join(f"{key}={value}" for key, value in one.segment) + f" ({one.kind})")
+        for one in named
+    )
+    return f"; {first[0]} of {of} is {first[1]}" + "".join(f", {share} {where}" for share, where in others)
 
 
 def figure(value: float | None, unit: str) -> str:

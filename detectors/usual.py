@@ -73,15 +73,17 @@ class Usual:
         self.dimensions, self.counters = dimensions, counters
         self._fade = math.exp(-window_ms / DAY_MS)
         self._places: dict[Values, int] = {}
+        self._known: list[dict[str, int]] = [{} for _ in dimensions]
+        """Of each dimension its values as codes."""
+        self._codes: Places = np.zeros((len(dimensions), 0), dtype=np.int64)
+        """Of each combination its codes, a row a dimension."""
         self._sums: Floats = np.zeros((0, len(counters)))
         self._recent: deque[_Window] = deque()
         self._masked: set[int] = set()
         """Ends of recent windows that are not to be learnt."""
 
-    def take(
-        self, end_ms: int, leaves: Sequence[Values], columns: Mapping[str, Sequence[float]], *, masked: bool = False
-    ) -> None:
-        """Take a window: it is learnt ``LAG`` windows later, unless ``masked`` until then.
+    def take(self, end_ms: int, leaves: Sequence[Values], columns: Mapping[str, Sequence[float]]) -> None:
+        """Take a window: it is learnt ``LAG`` windows later, unless it was masked by then.
 
         Parameters
         ----------
@@ -93,12 +95,7 @@ class Usual:
         for column, name in enumerate(self.counters):
             counts[:, column] = columns.get(name, 0.0)
         self._recent.append(_Window(end_ms, places, counts))
-        if masked:
-            self._masked.add(end_ms)
-        if len(self._places) > len(self._sums):
-            grown = np.zeros((2 * len(self._places), len(self.counters)))
-            grown[: len(self._sums)] = self._sums
-            self._sums = grown
+        self._grow()
         self._sums *= self._fade
         if len(self._recent) > LAG:
             window = self._recent[-1 - LAG]
@@ -138,20 +135,22 @@ class Usual:
         """
         chosen = self._chosen(within)
         now, before, usual = (table[chosen] for table in (*self._lately(since_ms), self._sums))
-        named = [name for name in (dimensions or self.dimensions) if name not in dict(within)]
-        values, codes = self._codes(chosen, named)
+        told = [name for name in (dimensions or self.dimensions) if name not in dict(within)]
+        rows = [self.dimensions.index(name) for name in told]
+        named, codes = tuple(told), self._codes[rows][:, chosen]
+        values = tuple(tuple(self._known[row]) for row in rows)
         weights = self._weights(numerator)
         successes, usual_successes = now @ weights, usual @ weights
         if denominator is None:
             if usual_successes.sum() < ENOUGH:
                 return None
-            return Leaves(tuple(named), values, codes, successes, _shape(before @ weights, usual_successes))
+            return Leaves(named, values, codes, successes, _shape(before @ weights, usual_successes))
         weights = self._weights(denominator)
         trials, usual_trials = now @ weights, usual @ weights
         if usual_trials.sum() < ENOUGH or usual_successes.sum() <= 0 or trials.sum() <= 0:
             return None
         rates = usual_rates(codes, usual_successes, usual_trials)
-        return Leaves(tuple(named), values, codes, successes, rates, trials, _shape(before @ weights, usual_trials))
+        return Leaves(named, values, codes, successes, rates, trials, _shape(before @ weights, usual_trials))
 
     def _lately(self, since_ms: int) -> tuple[Floats, Floats]:
         """Sums of the recent windows behind a moment and, where they may be learnt, of those before it."""
@@ -164,21 +163,29 @@ class Usual:
         return now, before
 
     def _chosen(self, within: SegmentKey) -> Places:
-        wanted = [(self.dimensions.index(name), value) for name, value in within]
-        return np.array(
-            [place for values, place in self._places.items() if all(values[at] == value for at, value in wanted)],
-            dtype=np.int64,
-        )
+        """The places with these values that have counted anything."""
+        number = len(self._places)
+        chosen: NDArray[np.bool_] = np.any(self._sums[:number], axis=1)
+        for window in self._recent:
+            chosen[window.places] = True
+        for name, value in within:
+            row = self.dimensions.index(name)
+            chosen &= self._codes[row][:number] == self._known[row].get(value, -1)
+        return np.flatnonzero(chosen)
 
-    def _codes(self, chosen: Places, named: Sequence[str]) -> tuple[tuple[Values, ...], Places]:
-        combinations = list(self._places)
-        values: list[Values] = []
-        codes = np.zeros((len(named), len(chosen)), dtype=np.int64)
-        for row, name in enumerate(named):
-            at = self.dimensions.index(name)
-            known, codes[row] = np.unique([combinations[place][at] for place in chosen], return_inverse=True)
-            values.append(tuple(known.tolist()))
-        return tuple(values), codes
+    def _grow(self) -> None:
+        """Make room for the sums of new places, and code their values."""
+        number, before = len(self._places), self._codes.shape[1]
+        if number > len(self._sums):
+            grown = np.zeros((2 * number, len(self.counters)))
+            grown[: len(self._sums)] = self._sums
+            self._sums = grown
+        if number > before:
+            fresh = list(self._places)[before:]
+            codes = [
+                [known.setdefault(values[row], len(known)) for values in fresh] for row, known in enumerate(self._known)
+            ]
+            self._codes = np.hstack((self._codes, np.array(codes, dtype=np.int64).reshape(len(codes), len(fresh))))
 
     def _weights(self, terms: Sequence[str]) -> Floats:
         weights = np.zeros(len(self.counters))
@@ -201,6 +208,9 @@ class Usual:
         sums = np.zeros((2 * len(self._places), len(self.counters)))
         np.add.at(sums, new, self._sums[: len(old)])
         self._sums = sums
+        self._known = [{} for _ in self.dimensions]
+        self._codes = self._codes[:, :0]
+        self._grow()
         self._recent = deque(self._renamed(window, new) for window in self._recent)
 
     def _renamed(self, window: _Window, new: Places) -> _Window:

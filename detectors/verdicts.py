@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from detectors.attribution import Cell, attribute, mix_and_rate
-from detectors.bank import Bank, Judged, Series
+from detectors.bank import Bank, Judged, Loss, Series
 from detectors.base import Blame, Verdict, VerdictKind, VerdictState
 from detectors.incidents import Alert, figure
 from detectors.policy import Standing
@@ -17,6 +19,14 @@ COVERED = 0.9
 
 Given = tuple[float, float | None]
 """Successes and trials as counted, unweighted."""
+
+
+Locate = Callable[[Series, Loss, int, int], tuple[Blame, ...] | None]
+"""Where a series' loss sits, counted from a moment to the end of the latest window; None: it cannot be told."""
+
+
+def nowhere(_series: Series, _loss: Loss, _since_ms: int, _end_ms: int) -> None:
+    """For banks whose windows bring no cube."""
 
 
 def verdicts_of(
@@ -71,8 +81,17 @@ def alerts_of(
     kinds: dict[int, VerdictKind],
     units: dict[str, str],
     orders_per: dict[str, float],
+    blame: Locate = nowhere,
 ) -> list[Alert]:
-    """The alerts that stand or ended with this window; ``orders_per`` success of a KPI turns losses into orders."""
+    """The alerts that stand or ended with this window.
+
+    Parameters
+    ----------
+    orders_per
+        Turns lost successes of a KPI into lost orders.
+    blame
+        Says in which combinations a loss sits; where it cannot tell, single values that are judged are asked.
+    """
     told = []
     for i, standing in enumerate(judged.standings):
         loss = bank.losses.get(i)
@@ -96,7 +115,7 @@ def alerts_of(
                 unit=units.get(series.kpi, "count"),
                 rank=series.rank,
                 orders_lost=_orders(bank, i, orders_per),
-                attribution=_attribution(bank, i, judged) if standing.active and not series.segment else (),
+                attribution=_attribution(bank, i, judged, blame) if standing.active else (),
             )
         )
         if standing.ended:
@@ -104,8 +123,12 @@ def alerts_of(
     return told
 
 
-def _attribution(bank: Bank, i: int, judged: Judged) -> tuple[Blame, ...]:
-    """Segments that explain the change of a whole, over the stretch that tells most."""
+def _attribution(bank: Bank, i: int, judged: Judged, blame: Locate) -> tuple[Blame, ...]:
+    """Where the loss sits: since the onset in combinations, else over the stretch that tells most in single values."""
+    end_ms = judged.look.step * bank.window_ms
+    told = blame(bank.series[i], bank.losses[i], judged.standings[i].since_ms or 0, end_ms)
+    if told is not None or bank.series[i].segment:
+        return told or ()
     window, look = int(judged.reading.best[i]), judged.look
     children = np.flatnonzero((bank.scan.model.parent == i) & bank.scan.ready)
     cells = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from detectors.bank import Loss, Series
 from detectors.base import Blame, SegmentKey
@@ -32,16 +32,14 @@ class Where:
         self._kinds, self._window_ms = dict(dimension_kinds), window_ms
         self._sides: dict[str, Usual] = {}
 
-    def take(self, cube: Cube | None, *, masked: bool) -> None:
-        """Take the cube of a window; ``masked`` keeps it from being learnt as usual."""
+    def take(self, cube: Cube | None, onsets_ms: Collection[int] = ()) -> None:
+        """Take the cube of a window; what came since the onsets of alerts that stand is not usual."""
         if cube is not None:
-            self._take("sessions", cube.sessions, cube.end_ms, masked=masked)
-            self._take("orders", cube.orders, cube.end_ms, masked=masked)
-
-    def mask(self, since_ms: int) -> None:
-        """An alert that stands began here: what came since is not usual."""
-        for usual in self._sides.values():
-            usual.mask(since_ms)
+            self._take("sessions", cube.sessions, cube.end_ms)
+            self._take("orders", cube.orders, cube.end_ms)
+        if onsets_ms:
+            for usual in self._sides.values():
+                usual.mask(min(onsets_ms))
 
     def blame(self, series: Series, loss: Loss, since_ms: int, end_ms: int) -> tuple[Blame, ...] | None:
         """The values and pairs in which a loss sits; None where the cubes cannot tell.
@@ -71,12 +69,12 @@ class Where:
         told = locate(leaves, expected, series.hurts, loss.dispersion)
         return tuple(one._replace(segment=_joined(one.segment, series.segment)) for one in told)
 
-    def _take(self, name: str, side: Side, end_ms: int, *, masked: bool) -> None:
+    def _take(self, name: str, side: Side, end_ms: int) -> None:
         usual = self._sides.get(name)
         if usual is None or usual.dimensions != side.dimensions:
             # Other dimensions were configured: what was usual of the old ones says nothing of these.
             usual = self._sides[name] = Usual(side.dimensions, counters_of_side(name), self._window_ms)
-        usual.take(end_ms, side.leaves(), side.counters, masked=masked)
+        usual.take(end_ms, side.leaves(), side.counters)
 
 
 def _joined(one: SegmentKey, other: SegmentKey) -> SegmentKey:

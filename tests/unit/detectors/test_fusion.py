@@ -40,4 +40,4 @@ def test_the_provider_that_fails_is_named_in_the_incident_of_the_whole():
     incident = first(Drop("provider", AT, AT + 60, 1.0, segment="psp-1"), sessions=2000)
     assert incident is not None
     assert incident.attribution[0][0] == (("payment_provider", "psp-1"),)
-    assert "mostly payment_provider=psp-1" in incident.summary
+    assert "% of the loss is payment_provider=psp-1 (rate)" in incident.summary

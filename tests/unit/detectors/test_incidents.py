@@ -95,7 +95,7 @@ def test_money_follows_from_orders_and_their_usual_value():
     told = book().update(12 * MINUTE, [lost], order_value_minor=20_000)[0]
     assert (told.orders_lost, told.orders_lost_low, told.orders_lost_high) == (31.0, 26.0, 36.0)
     assert (told.money_lost_minor, told.currency) == (620_000, "CNY")
-    assert told.summary.endswith("about 31 orders lost")
+    assert told.summary.endswith("; about 31 orders, 6,200 CNY lost")
 
 
 def test_nothing_standing_changes_nothing():
