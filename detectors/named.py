@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from detectors.base import Observation, Score, Verdict, VerdictKind, VerdictState
+from detectors.guard import Guard
 from detectors.incidents import Alert
 from detectors.policy import Policy, PolicySpec, Standing
 from detectors.registry import create
@@ -18,7 +19,7 @@ class NamedJudge:
     Parameters
     ----------
     name
-        A detector of ``registry.names()``.
+        A detector of ``registry.names()``, or one behind its guard.
     hurts
         The side that counts.
     warm_up
@@ -34,9 +35,9 @@ class NamedJudge:
     ('alert', 'drop', 0)
     """
 
-    def __init__(self, name: str, hurts: str, warm_up: int, policy: PolicySpec) -> None:
+    def __init__(self, name: str | Guard, hurts: str, warm_up: int, policy: PolicySpec) -> None:
         self.hurts = hurts
-        self.guard = create(name, warm_up=warm_up, hurts=hurts)
+        self.guard = name if isinstance(name, Guard) else create(name, warm_up=warm_up, hurts=hurts)
         self.policy = Policy(policy)
         self.number = 0
         self.worst: tuple[float, Score, float] | None = None
