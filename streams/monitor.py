@@ -24,11 +24,14 @@ from detectors.verdicts import alerts_of, verdicts_of
 from streams.anomalies import decode_incident, decode_verdict, encode_incident, encode_verdict
 from streams.calendar import Label
 from streams.engine.rows import WHOLE, Row
-from streams.kpis import Kpi, counters_of
+from streams.kpis import Kpi, counters_of, minor_exponent
 from streams.merge import MergedWindow
+from streams.monitor_cohorts import CohortJudge
 from streams.monitor_labels import Labels
+from streams.monitor_long import LongJudge
 from streams.monitor_series import PAIRS, STEPS, rank_of, series_of
 from streams.monitor_spec import SEGMENT_KPIS, MonitorSpec, Note
+from streams.monitor_where import Where
 from streams.monitor_worth import Worth
 
 __all__ = [
@@ -107,7 +110,7 @@ class Monitor:
         self._volumes = _Group(
             Bank(volume_basis(zone, spec.notes), spec.window_ms, warm_up, policy), Border(spec.false_pages_per_week)
         )
-        self._book = IncidentBook(zone, spec.currency)
+        self._book = IncidentBook(zone, spec.currency, minor_digits=minor_exponent(spec.currency or ""))
         self._judged = spec.judged()
         hurts = {kpi.name: kpi.hurts or "down" for kpi in spec.kpis}
         self._named = {kpi: NamedJudge(name, hurts[kpi], warm_up, policy) for kpi, name in spec.detectors}
@@ -121,6 +124,10 @@ class Monitor:
         self._amounts: dict[str, tuple[float, float]] = {}
         self._worth_of = Worth(self._judged, spec)
         self._labels = Labels()
+        self._long = LongJudge(spec)
+        horizons = sorted({kpi.horizon_ms for kpi in spec.judged_cohorts() if kpi.horizon_ms is not None})
+        self._cohorts = {horizon_ms: CohortJudge(spec, horizon_ms, policy) for horizon_ms in horizons}
+        self._where = Where(self._judged, self._dimensions, spec.window_ms)
         self._first_start: int | None = None
         self._last_end = -1
 
@@ -136,10 +143,18 @@ class Monitor:
         """
         for group in (self._rates, self._volumes):
             group.bank.announce(tuple(notes))
+        for cohorts in self._cohorts.values():
+            cohorts.announce(notes)
         self._labels.put(labels)
 
     def observe(self, window: MergedWindow) -> Judgement:
-        """Judge a window. Revisions, cohorts and windows that are not newer than the last judged give nothing."""
+        """Judge a window; revisions and windows that are not newer than the last judged give nothing.
+
+        Incidents follow with the windows: what cohorts tell goes into them with the next window.
+        """
+        if window.judge and window.kind == "cohort" and window.horizon_ms in self._cohorts:
+            cohorts = self._cohorts[window.horizon_ms]
+            return Judgement(tuple(cohorts.observe(window, self._watching(), self._labels)))
         whole = window.rows.get(WHOLE)
         if not window.judge or window.kind != "window" or whole is None or window.end_ms <= self._last_end:
             return Judgement()
@@ -151,7 +166,7 @@ class Monitor:
         self._worth_of.learn(counters)
         self._read_whole(counters, step)
         self._read_segments(window.rows, step)
-        watched = sum(int(group.bank.scan.ready.sum()) for group in (self._rates, self._volumes))
+        watched = self._watching()
         groups = (self._rates, self._volumes)
         looks = [self._look(group, step, watched, complete=not window.missing) for group in groups]
         rates, volumes = ((group.bank, *each) for group, each in zip(groups, looks, strict=True))
@@ -160,22 +175,30 @@ class Monitor:
             self._labels.rule(group.bank, window.end_ms)
         judged = [group.bank.stand(*each) for group, each in zip(groups, looks, strict=True)]
         kinds = [self._kinds(self._rates, judged[0], named), self._kinds(self._volumes, judged[1], {})]
+        self._where.take(window.cube, [one.since_ms or 0 for each in judged for one in each.standings if one.active])
         orders_per, value = self._worth_of.orders_per(), self._worth_of.order_value()
         verdicts: list[Verdict] = []
         alerts = []
         for group, each, kind in zip(groups, judged, kinds, strict=True):
             verdicts += verdicts_of(group.bank, each, group.given, window.end_ms, kind)
-            alerts += alerts_of(group.bank, each, kind, self._units, orders_per)
+            alerts += alerts_of(group.bank, each, kind, self._units, orders_per, self._where.blame)
         for kpi, judge in self._named.items():
             ruling = self._labels.ruling(kpi, window.end_ms, judge.policy.since_ms)
             observation = self._observation(kpi, counters, window)
             verdict, alert = judge.observe(observation, self._units[kpi], rank_of(kpi), ruling)
             verdicts.append(verdict)
             alerts += [] if alert is None else [alert]
+        verdicts += self._long.observe(window.start_ms, counters, self._labels)
+        alerts += [*self._long.alerts, *(one for judge in self._cohorts.values() for one in judge.alerts)]
         self._learn(judged, step, partial=bool(window.missing))
         self._feel_crowds(judged[1], step)
         incidents = map(self._labels.name, self._book.update(window.end_ms, alerts, value))
         return Judgement(tuple(verdicts), tuple(incidents))
+
+    def _watching(self) -> int:
+        """Series that share the budget of false pages."""
+        told = sum(int(group.bank.scan.ready.sum()) for group in (self._rates, self._volumes))
+        return told + self._long.size + sum(one.watched for one in self._cohorts.values())
 
     def _read_whole(self, counters: dict[str, float], step: int) -> None:
         for group in (self._rates, self._volumes):

@@ -90,6 +90,28 @@ class MonitorSpec:
         if not 1 <= needed <= among:
             raise ConfigError("is not n of m", key="persistence", value=self.persistence, way_out="use such as (2, 3)")
 
+    def judged_long(self) -> tuple[Kpi, ...]:
+        """KPIs with a side that hurts that mean something in an hour or a day only."""
+        return tuple(
+            kpi
+            for kpi in self.kpis
+            if kpi.hurts is not None
+            and kpi.min_window_ms > self.window_ms
+            and kpi.horizon_ms is None
+            and kpi.unit in {"ratio", "count"}
+        )
+
+    def judged_cohorts(self) -> tuple[Kpi, ...]:
+        """KPIs with a side that hurts that are formed over cohorts, and mean something in those of a window."""
+        return tuple(
+            kpi
+            for kpi in self.kpis
+            if kpi.hurts is not None
+            and kpi.horizon_ms is not None
+            and kpi.denominator
+            and kpi.min_window_ms <= self.window_ms
+        )
+
     def judged(self) -> tuple[Kpi, ...]:
         """KPIs with a side that hurts that mean something in a window and are known at its end."""
         return tuple(
