@@ -33,6 +33,8 @@ class Crew:
         self.still: set[WorkerProcess] = set()
         """Those that are stopped now."""
         self.ended: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        """Why workers ended by themselves."""
         self.generations: set[str] = set()
         """Of the group, in which somebody owned partitions."""
         self.judges = 0
@@ -63,8 +65,8 @@ class Crew:
         return self._chance.choice(working or awake) if awake else None
 
     def kill(self) -> None:
-        """End one at once."""
-        if worker := self.any():
+        """End one at once; rather not one that is going to end itself."""
+        if worker := self.any(lambda one: "die_at" not in one.told) or self.any():
             worker.signal(signal.SIGKILL)
             assert worker.wait() == -signal.SIGKILL
             self._gone(worker, "kill -9")
@@ -91,6 +93,8 @@ class Crew:
             elif code == -signal.SIGKILL and "die_at" in worker.told:
                 self._gone(worker, "kill during a checkpoint")
             elif code in LET_GO:
+                said = [line for line in worker.log.splitlines() if " funnelwatch." in line]
+                self.reasons[f"{code}: {said[-1].partition(' funnelwatch.')[2][:100]}" if said else str(code)] += 1
                 self._gone(worker, f"ended itself with {code}")
             else:
                 raise AssertionError(f"a worker ended with {code}\n{worker.log}")
