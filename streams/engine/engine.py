@@ -166,16 +166,15 @@ class Engine:
         StateError
             Version, specification or partition differ, or a link is missing.
         """
-        links = list(links)
         state = read_chain(links, spec, partition)
         engine = cls(spec, partition)
         try:
-            engine._load(state, len(links))
+            engine._load(state)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise damaged(error) from error
         return engine
 
-    def _load(self, state: State, length: int) -> None:
+    def _load(self, state: State) -> None:
         core = state.core
         self.stream_ms = core.stream_ms
         self._counts = Counter(core.counts)
@@ -187,7 +186,7 @@ class Engine:
             source.held = {held.offset: None for held in self._held if held.topic == topic}
         load_shop(self._shop, state)
         self._shop.is_followed = True
-        self.chain = Chain(self._shop, length)
+        self.chain = Chain(self._shop, state.length)
 
     def _core(self) -> Core:
         sources = self._arrivals.sources.values()

@@ -122,6 +122,8 @@ class State(NamedTuple):
     stores: tuple[dict[Any, Any], ...]
     runs: dict[int, list[Run]]
     identities: list[Identities]
+    length: int
+    """Of the chain."""
 
 
 def write_link(link: Link) -> bytes:
@@ -138,7 +140,8 @@ def read_chain(links: Iterable[bytes], spec: EngineSpec, partition: int) -> Stat
     """The state behind the last of these links; raises ``StateError`` where one does not fit, or one is missing."""
     core, runs, identities = None, list[Run](), list[Identities]()
     stores: tuple[dict[Any, Any], ...] = tuple({} for _ in Entries.__struct_fields__)
-    for data in links:
+    length = 0
+    for length, data in enumerate(links, 1):
         link = _read(data, spec, partition)
         for store, name in zip(stores, Entries.__struct_fields__, strict=True):
             store.update(getattr(link.entries, name))
@@ -150,7 +153,7 @@ def read_chain(links: Iterable[bytes], spec: EngineSpec, partition: int) -> Stat
     live = tuple({key: entry for key, entry in store.items() if entry is not None} for store in stores)
     if [len(store) for store in live] != core.sizes:
         raise _missing("entries")
-    return State(core, live, _whole_runs(core.tallies, runs), identities)
+    return State(core, live, _whole_runs(core.tallies, runs), identities, length)
 
 
 def damaged(error: Exception) -> StateError:

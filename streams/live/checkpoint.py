@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from faust.types import TP
 
+from streams.engine.chain import Checkpoint
 from streams.engine.engine import Engine
 from streams.errors import StateError
 from streams.kafka import log_bounds
@@ -16,7 +17,7 @@ from streams.live.ingest import Ingest, Lane
 from streams.live.logs import get_logger
 from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
-from streams.live.snapshots import Fence, Snapshot, Stored, load_snapshots, pieces, tombstones
+from streams.live.snapshots import Fence, Shelf, Snapshot, Stored, load_snapshots, pieces
 from streams.live.trouble import records_lost
 from streams.telemetry.view import View
 
@@ -72,9 +73,9 @@ class Checkpoints:
         self._settings, self._ingest, self._outbox, self._view = settings, ingest, outbox, view
         self._now_ms = now_ms
         self._since_ms = now_ms() if settings.rebuild else 0
-        self._fences: dict[int, Fence] = {}
-        self._stored: dict[int, Stored] = {}
-        self._sequences: dict[int, int] = {}
+        self._shelves: dict[int, Shelf] = {}
+        self._uncertain: set[int] = set()
+        """Partitions of which the last checkpoint may not have become durable."""
         self._lock = asyncio.Lock()
         self.committer: Committer | None = None
         self.on_step: Callable[[str, int], None] = lambda step, partition: None
@@ -100,25 +101,27 @@ class Checkpoints:
             found = await load_snapshots(
                 self._settings.client_args, self._settings.snapshots_topic, owned, self._since_ms
             )
-            engines = {one: self._engine(one, found[one].snapshot, partitions) for one in owned}
+            # In a thread, as this takes seconds where there is much: the worker goes on telling that it is alive.
+            engines = {one: await asyncio.to_thread(self._engine, one, found[one], partitions) for one in owned}
+            for engine in engines.values():
+                engine.chain.pace = self._settings.snapshot_pace
             offsets = await self._positions(engines, found)
-            self._stored = found
-            self._sequences = dict.fromkeys(owned, 0)
-            self._fences = {one: Fence(found[one].epoch + 1, generation) for one in owned}
+            self._uncertain = set()
+            self._shelves = {one: Shelf(found[one], Fence(found[one].epoch + 1, generation)) for one in owned}
         return Recovered(engines, offsets)
 
     def forget(self) -> None:
         """The partitions are gone: nothing of them may be written any more."""
-        self._fences = {}
+        self._shelves = {}
 
     async def save(self) -> int:
         """Save every owned partition that has changed; returns the bytes written."""
         written = 0
         async with self._lock:
-            for partition, fence in list(self._fences.items()):
+            for partition, shelf in list(self._shelves.items()):
                 lane = self._ingest.lanes.get(partition)
                 if lane is not None and lane.dirty:
-                    written += await self._save(partition, lane, fence)
+                    written += await self._save(partition, lane, shelf)
         return written
 
     async def run(self) -> None:
@@ -131,44 +134,56 @@ class Checkpoints:
             spacing = max(min(COST_FACTOR * took, MOST_PAUSE_SECONDS), written / settings.snapshot_bytes_per_second)
             await asyncio.sleep(max(settings.checkpoint_seconds, spacing))
 
-    def copy_state(self, lane: Lane) -> tuple[bytes, dict[str, int]]:
-        """State of a lane and the next offsets of its sources, of one moment."""
+    def copy_state(self, lane: Lane, whole: bool = False) -> tuple[Checkpoint, dict[str, int]]:
+        """What a checkpoint of a lane holds, and the next offsets of its sources, of one moment."""
         lane.dirty = False
-        return lane.engine.snapshot(), {topic: lane.next_offset(topic) for topic in self._settings.source_topics}
+        offsets = {topic: lane.next_offset(topic) for topic in self._settings.source_topics}
+        return lane.engine.checkpoint(whole), offsets
 
-    async def _save(self, partition: int, lane: Lane, fence: Fence) -> int:
+    async def _save(self, partition: int, lane: Lane, shelf: Shelf) -> int:
         settings = self._settings
+        is_uncertain = partition in self._uncertain
+        self._uncertain.add(partition)
         # Nothing is awaited before the rows are: state, offsets and the rows waited for belong to one moment.
-        state, offsets = self.copy_state(lane)
+        checkpoint, offsets = self.copy_state(lane, is_uncertain)
         rows = self._outbox.settled(partition)
         self.on_step("state_copied", partition)
         await rows
         self.on_step("rows_durable", partition)
-        self._sequences[partition] += 1
-        snapshot = Snapshot(
-            partition, self._ingest.partitions, fence, self._sequences[partition], offsets, self._now_ms(), state
-        )
-        records = await asyncio.to_thread(lambda: list(pieces(snapshot)))
-        if self._fences.get(partition) is not fence:
+        place, slot, previous = shelf.next(checkpoint.behind)
+        told = (offsets, self._now_ms(), checkpoint.behind, previous, checkpoint.data)
+        snapshot = Snapshot(partition, self._ingest.partitions, place, slot, *told)
+        records = await asyncio.to_thread(lambda: list(pieces(snapshot, settings.snapshot_piece_bytes)))
+        if self._shelves.get(partition) is not shelf:
             return 0
-        for key, value in records:
+        for number, (key, value) in enumerate(records):
             self._outbox.put(partition, settings.snapshots_topic, key, value, partition)
-            if key is records[0][0]:
+            if not number:
+                if len(records) > 1:
+                    await self._outbox.settled(partition)
                 self.on_step("first_piece_sent", partition)
         await self._outbox.settled(partition)
         self.on_step("snapshot_durable", partition)
+        shelf.keep(snapshot, (key for key, _ in records))
+        self._uncertain.discard(partition)
         size = sum(len(value) for _, value in records)
         self._view.snapshot_saved(partition, moment_ms=snapshot.saved_ms, size_bytes=size)
-        if self.committer is not None:
-            await self.committer.commit_offsets({TP(topic, partition): offset for topic, offset in offsets.items()})
+        is_committed = await self._commit(partition, offsets)
         self.on_step("committed", partition)
-        for key in tombstones(self._stored[partition], fence):
-            self._outbox.put(partition, settings.snapshots_topic, key, None, partition)
-        self._stored[partition] = Stored()
+        if is_committed and self._shelves.get(partition) is shelf:
+            for key in shelf.let_go():
+                self._outbox.put(partition, settings.snapshots_topic, key, None, partition)
         self.on_step("old_removed", partition)
         return size
 
-    def _engine(self, partition: int, snapshot: Snapshot | None, partitions: int) -> Engine:
+    async def _commit(self, partition: int, offsets: Mapping[str, int]) -> bool:
+        """Whether the group takes the offsets: then nobody else has loaded the partition before what is durable now."""
+        if self.committer is None:
+            return True
+        return await self.committer.commit_offsets({TP(topic, partition): one for topic, one in offsets.items()})
+
+    def _engine(self, partition: int, stored: Stored, partitions: int) -> Engine:
+        snapshot = stored.snapshot
         if snapshot is None:
             return Engine(self._settings.engine, partition)
         if snapshot.partitions != partitions:
@@ -180,7 +195,7 @@ class Checkpoints:
                 way_out=REBUILD,
             )
         try:
-            return Engine.restore(self._settings.engine, partition, snapshot.state)
+            return Engine.restore_chain(self._settings.engine, partition, stored.states())
         except StateError as error:
             raise StateError(error.problem, key=error.key, value=error.value, way_out=REBUILD) from error
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from streams.engine.chain import Pace
 from streams.engine.spec import DAY_MS, EngineSpec
+from streams.live.snapshots import PIECE_BYTES
 from streams.monitor import MonitorSpec
 
 __all__ = ["LiveSettings"]
@@ -36,6 +38,10 @@ class LiveSettings:
     snapshot_bytes_per_second
         What snapshots may write on average; large states are saved less often. A broker that keeps everything in
         memory and compacts nothing needs a small number.
+    snapshot_piece_bytes
+        A snapshot is written in records of at most this size, well below what brokers and clients take.
+    snapshot_pace
+        How much that did not change goes into each snapshot, and how many snapshots a restore may need.
     judge_history_ms
         How far back a new judge reads: the shape of a week is learnt from two of them.
     republish_ms
@@ -64,6 +70,8 @@ class LiveSettings:
     session_timeout_seconds: float = 10.0
     checkpoint_seconds: float = 5.0
     snapshot_bytes_per_second: int = 4 << 20
+    snapshot_piece_bytes: int = PIECE_BYTES
+    snapshot_pace: Pace = field(default_factory=Pace)
     max_poll_records: int = 1_000
     stuck_seconds: float = 60.0
     stop_seconds: float = 15.0

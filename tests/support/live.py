@@ -16,12 +16,14 @@ from aiokafka import AIOKafkaProducer
 
 from streams.broker import free_port
 from streams.engine.batch import Batch
+from streams.engine.chain import Pace
 from streams.engine.cube import cube_key, decode_record, encode_cube
 from streams.engine.engine import Engine
 from streams.engine.rows import encode_row, row_key
 from streams.engine.spec import EngineSpec, SourceSpec
 from streams.kafka import read_topic
 from streams.live.settings import LiveSettings
+from streams.live.snapshots import PIECE_BYTES
 from streams.live.topics import ensure_topics
 from tests.support.shop_log import Record
 
@@ -49,6 +51,8 @@ def settings_of(told: Mapping[str, Any]) -> LiveSettings:
         snapshots_topic=f"{name}-snapshots",
         calendar_topic=f"{name}-calendar",
         session_timeout_seconds=told.get("session_timeout", 3.0),
+        snapshot_piece_bytes=told.get("piece_bytes", PIECE_BYTES),
+        snapshot_pace=Pace(*told["pace"]) if "pace" in told else Pace(),
         checkpoint_seconds=told.get("checkpoint", 0.5),
         max_poll_records=told.get("max_poll_records", 500),
         stuck_seconds=told.get("stuck", 40.0),
