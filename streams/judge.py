@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from streams.calendar import read_calendar
 from streams.engine.cube import Cube, decode_record
-from streams.engine.rows import WHOLE, Row
+from streams.engine.rows import WHOLE, Row, Segment
 from streams.errors import InputError
 from streams.merge import MergedWindow, Merger
 from streams.monitor import Monitor, MonitorSpec, encode_incident, encode_verdict
@@ -73,14 +73,19 @@ def judge_file(
 
 
 def windows_of(rows: Iterable[Row | Cube]) -> Iterator[MergedWindow]:
-    """Windows in order of time; rows of partitions are added up, merged ones taken as they are.
+    """Windows and cohorts in the order in which they are told; rows of partitions are added up.
 
-    Merged rows are expected in order of their windows, as a rows file has them; cohorts are passed over.
+    Merged rows are taken as they are, and expected in order of their windows, as a rows file has them.
     """
+    return _as_told(_windows(rows))
+
+
+def _windows(rows: Iterable[Row | Cube]) -> Iterator[MergedWindow]:
     partial: list[Row] = []
     cubes: list[Cube] = []
     for (start, end), group in groupby(rows, key=lambda row: (row.start_ms, row.end_ms)):
-        merged: dict[tuple[tuple[str, str], ...], Row] = {}
+        merged: dict[Segment, Row] = {}
+        cohorts: dict[int, dict[Segment, Row]] = {}
         for row in group:
             if isinstance(row, Cube):
                 cubes.append(row)
@@ -88,9 +93,13 @@ def windows_of(rows: Iterable[Row | Cube]) -> Iterator[MergedWindow]:
                 partial.append(row)
             elif row.kind == "window":
                 merged[row.segment] = row
+            elif row.kind == "cohort" and row.horizon_ms is not None:
+                cohorts.setdefault(row.horizon_ms, {})[row.segment] = row
         if WHOLE in merged:
             whole = merged[WHOLE]
             yield MergedWindow(start, end, merged, whole.missing_partitions, whole.revision)
+        for horizon_ms, found in cohorts.items():
+            yield MergedWindow(start, end, found, kind="cohort", horizon_ms=horizon_ms)
     yield from _merged(partial, cubes)
 
 
@@ -105,7 +114,21 @@ def _merged(rows: list[Row], cubes: list[Cube]) -> Iterator[MergedWindow]:
     for partition in partitions:
         merger.close(partition)
     last = max((row.end_ms for row in rows), default=0)
-    yield from (window for window in merger.ready(last) if window.kind == "window" and window.judge)
+    told = [window for window in merger.ready(last) if window.judge]
+    yield from sorted(told, key=lambda window: (window.start_ms, window.kind != "window", window.horizon_ms or 0))
+
+
+def _as_told(windows: Iterable[MergedWindow]) -> Iterator[MergedWindow]:
+    """Cohorts are known a horizon after their window; those that were not known at the end are left out."""
+    held: list[MergedWindow] = []
+    for window in windows:
+        if window.kind == "cohort":
+            held.append(window)
+            continue
+        due = [one for one in held if one.end_ms + (one.horizon_ms or 0) < window.end_ms]
+        held = [one for one in held if one not in due] if due else held
+        yield from due
+        yield window
 
 
 def _rows(source: BinaryIO) -> Iterator[Row | Cube]:
@@ -128,7 +151,8 @@ def _without_tail(windows: Iterable[MergedWindow]) -> Iterator[MergedWindow]:
     held: list[MergedWindow] = []
     for window in windows:
         held.append(window)
-        if any(count and not name.startswith(TIMED) for name, count in window.rows[WHOLE].counters.items()):
+        told = window.rows[WHOLE].counters if window.kind == "window" else {}
+        if any(count and not name.startswith(TIMED) for name, count in told.items()):
             yield from held
             held.clear()
 
@@ -137,7 +161,7 @@ def _judge(monitor: Monitor, windows: Iterable[MergedWindow], target: BinaryIO) 
     judged = 0
     for window in _without_tail(windows):
         judgement = monitor.observe(window)
-        judged += 1
+        judged += window.kind == "window"
         for verdict in judgement.verdicts:
             target.write(encode_verdict(verdict)[1] + b"\n")
         for incident in judgement.incidents:

@@ -233,11 +233,12 @@ class _Run:
                 self.before.add(window)
                 if self.review.wanted(window):
                     self.past.rows.update(rows_of(window))
-            elif window.kind == "window" and options.since_ms is not None and window.end_ms <= options.since_ms:
-                self.learned_until_ms = window.end_ms
+            elif options.since_ms is not None and window.end_ms <= options.since_ms:
                 if window.end_ms > options.since_ms - LEARNT_MS:
                     self.review.remember(self.monitor.observe(window))
-                    self.learned_windows += 1
+                if window.kind == "window":
+                    self.learned_until_ms = window.end_ms
+                    self.learned_windows += window.end_ms > options.since_ms - LEARNT_MS
                     self._progress.update(self._task, told=f"{self.learned_windows:,} windows of the live run")
         self._progress.update(self._task, description="replaying")
 
@@ -307,7 +308,11 @@ class _Run:
 
     def _judge(self, window: MergedWindow) -> Judgement:
         # What the live run told of the windows before was learnt already; those behind the end are not asked for.
-        judge = self.learned_until_ms < window.end_ms <= self.judged_until_ms
+        if window.kind == "cohort":
+            # The end of a file cuts cohorts short; the monitor itself passes over those that it has seen.
+            judge = window.end_ms + (window.horizon_ms or 0) <= self.judged_until_ms
+        else:
+            judge = self.learned_until_ms < window.end_ms <= self.judged_until_ms
         return self.monitor.observe(window) if judge else Judgement()
 
     def _moment(self) -> str:

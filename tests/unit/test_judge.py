@@ -50,10 +50,18 @@ def test_rows_of_partitions_are_merged_first(tmp_path: Path):
     assert merged.read_bytes() == partial.read_bytes()
 
 
-def test_cohort_rows_are_passed_over():
-    cohort = Row("cohort", 0, 60_000, (), None, {"cohort.sessions@15m": 3}, "f", horizon_ms=900_000)
-    window = Row("window", 0, 60_000, (), None, {"sessions": 3}, "f")
-    assert [one.rows for one in windows_of([window, cohort])] == [{(): window}]
+@pytest.mark.parametrize("partition", [None, 0])
+def test_cohorts_are_told_a_horizon_after_their_window(partition: int | None):
+    told = []
+    for n in range(20):
+        span = (n * 60_000, (n + 1) * 60_000, (), partition)
+        told.append(Row("window", *span, {"sessions": 3 + n}, "f"))
+        told.append(Row("cohort", *span, {"cohort.sessions@15m": 3 + n}, "f", horizon_ms=900_000))
+    windows = list(windows_of(told))
+    assert [one.end_ms // 60_000 for one in windows if one.kind == "window"] == [*range(1, 21)]
+    assert [one.end_ms // 60_000 for one in windows if one.kind == "cohort"] == [1, 2, 3, 4]
+    place = next(n for n, one in enumerate(windows) if one.kind == "cohort")
+    assert (windows[place].horizon_ms, windows[place + 1].end_ms) == (900_000, 17 * 60_000)
 
 
 def test_what_timers_count_behind_the_last_event_is_not_judged(tmp_path: Path):
