@@ -296,6 +296,12 @@ class Worker:
         self.view.starting()
         self.vitals.rebalancing_since = time.monotonic()
 
+    def _silent_seconds(self) -> float:
+        """How long the broker has said nothing to a worker that was ready once."""
+        vitals = self.vitals
+        since = vitals.answered if vitals.rebalancing_since is None else vitals.rebalancing_since
+        return vitals.beat - since if vitals.ready else 0.0
+
     def _positions(self) -> dict[TP, int]:
         positions = {
             TP(topic, partition): offset
@@ -316,6 +322,7 @@ class Worker:
             if app is not None and app.crashed:
                 self.fail(app.crash_reason or RuntimeError("Faust crashed without a reason"))
             self.vitals.beat = time.monotonic()
+            self.view.cut_off(self._silent_seconds() > self.settings.session_timeout_seconds)
             if self.vitals.rebalancing_since is not None or not self.vitals.ready or app is None:
                 continue
             self.ingest.tick()

@@ -55,6 +55,7 @@ class View:
     def __init__(self, *, worker: str = "", version: str = "") -> None:
         self.worker, self.version = worker, version
         self._phase = "starting"
+        self._cut_off = False
         self._problem: str | None = None
         self._source_partitions: int | None = None
         self._partitions: dict[int, PartitionView] = {}
@@ -94,6 +95,14 @@ class View:
     def health(self, problem: str | None) -> None:
         """Say what is wrong (``/healthz`` answers 503 with it), or None when nothing is."""
         self._problem = problem
+
+    def cut_off(self, silent: bool) -> None:
+        """Say whether the broker has been silent for so long that others may own what this worker still holds.
+
+        Meanwhile nothing of partitions and of the judge is exported, and the worker is not ready; all of it comes back
+        where nothing was taken away.
+        """
+        self._cut_off = silent
 
     # Records and partitions.
 
@@ -277,11 +286,11 @@ class View:
         return Seen(
             worker=self.worker,
             version=self.version,
-            phase=self._phase,
+            phase="starting" if self._cut_off and self._phase == "ready" else self._phase,
             problem=self._problem,
-            judging=self._judging,
+            judging=self._judging and not self._cut_off,
             source_partitions=self._source_partitions,
-            partitions=self._partitions,
+            partitions={} if self._cut_off else self._partitions,
             totals=self._totals,
             troubles=self._troubles,
             window=self._window,

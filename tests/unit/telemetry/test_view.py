@@ -56,6 +56,20 @@ def test_a_rebalance_drops_what_is_not_owned_and_keeps_what_is() -> None:
     assert seen.source_partitions == 4
 
 
+def test_a_worker_that_is_cut_off_tells_of_no_partition_until_it_is_back() -> None:
+    view = View()
+    view.assigned([0, 2], 4)
+    view.partition(2, counts={"records": 7}, watermark_ms=1, lag_records={})
+    view.ready()
+    view.judge_live()
+    view.cut_off(True)
+    seen = view.snapshot()
+    assert (seen.phase, dict(seen.partitions), seen.judging, seen.totals["records"]) == ("starting", {}, False, 7)
+    view.cut_off(False)
+    seen = view.snapshot()
+    assert (seen.phase, sorted(seen.partitions), seen.judging) == ("ready", [0, 2], True)
+
+
 def test_a_snapshot_is_remembered_over_the_batches_that_follow() -> None:
     view = View()
     told(view, 0, records=10)
