@@ -95,7 +95,7 @@ def make_case(name: str, size: str, seed: int) -> Case:
     >>> case.minutes, case.history, sum(label.must_page for label in case.labels)
     (30240, 10080, 26)
     """
-    rng = np.random.default_rng((_mixed(seed, size), sum(map(ord, "weeks" if name == "silent" else name))))
+    rng = np.random.default_rng((_mixed(seed, size), sum(map(ord, "weeks" if name in {"notes", "silent"} else name))))
     return CASES[name](name, size, seed, rng)
 
 

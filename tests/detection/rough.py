@@ -320,7 +320,7 @@ class RoughShop:
         told, rest, left = np.zeros_like(counts), counts, 1.0
         for lag, share in lags:
             now = rest if share >= left - 1e-9 else self.rng.binomial(rest, share / left)
-            told[lag:] += now[: len(told) - lag]
+            told[lag:] += now[: max(0, len(told) - lag)]
             rest, left = rest - now, left - share
         return told
 
@@ -340,7 +340,7 @@ def _inside(spans: tuple[tuple[int, int], ...]) -> frozenset[int]:
 def _spread(values: Floats, lags: tuple[tuple[int, float], ...]) -> Floats:
     told = np.zeros_like(values)
     for lag, share in lags:
-        told[lag:] += share * values[: len(told) - lag]
+        told[lag:] += share * values[: max(0, len(told) - lag)]
     return told
 
 

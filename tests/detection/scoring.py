@@ -136,7 +136,7 @@ def _score(run: Run, tally: Tally) -> None:
     case, labels = run.case, [label for label in run.case.labels if label.end > run.case.history]
     covered = np.zeros(case.minutes, dtype=bool)
     covered[: case.history] = True
-    pages = [page for page in one_page_each(run.pages) if page.minute > case.history]
+    pages = [page for page in run.pages if page.minute > case.history]
     explained: set[int] = set()
     for label in labels:
         if label.kind == "level":
@@ -148,12 +148,13 @@ def _score(run: Run, tally: Tally) -> None:
         covered[label.start : label.end + ECHO] = True
         explained.update(id(page) for page in (*inside, *late))
         tally.found.setdefault(label.name, []).append(int(bool(inside)))
-        tally.repeats, tally.echoes = tally.repeats + max(0, len(inside) - 1), tally.echoes + len(late)
+        tally.repeats += max(0, len(list(one_page_each(inside))) - 1)
+        tally.echoes += len(list(one_page_each(late)))
         if inside:
             tally.delays.append(inside[0].minute - label.start)
         else:
             tally.missed.append((f"{case.name}/{case.size}/{case.seed}", label))
-    false = [page for page in pages if id(page) not in explained]
+    false = list(one_page_each([page for page in pages if id(page) not in explained]))
     tally.false += [(f"{case.name}/{case.size}/{case.seed}", page.minute, page) for page in false]
     tally.crowd += sum(_in_crowd(page, labels) for page in false)
     loud = np.zeros(case.minutes, dtype=bool)
