@@ -9,6 +9,7 @@ import msgspec
 
 from streams.errors import ConfigError
 from streams.events import FIELD_NAMES, KIND_OF_TYPE, MAX_QUANTITY, Event, Item
+from streams.structs import plainly_stored
 
 __all__ = ["NativeReader", "translate"]
 
@@ -39,7 +40,7 @@ class NativeReader:
         self._item_type: Any = msgspec.defstruct("ShopItem", item_fields, bases=(Item,), gc=False)
         lines: Any = list.__class_getitem__(self._item_type)
         fields = [("items", lines | None, None), *event_fields]
-        self._event_type: Any = msgspec.defstruct("ShopEvent", fields, bases=(Event,), gc=False)
+        self._event_type: Any = plainly_stored(msgspec.defstruct("ShopEvent", fields, bases=(Event,), gc=False))
         self.decode: Callable[[bytes], Event] = cast(Any, msgspec.json.Decoder(self._event_type)).decode
         """Bytes of one clean native record → event; raises where anything in it needs a closer look (``read``)."""
 
@@ -104,7 +105,7 @@ def _attributes(prefix: str, names: tuple[str, ...], base: type[msgspec.Struct])
     for place, name in enumerate(names):
         if name in NOT_DIMENSIONS or not name.isprintable() or name[:1] in ("", " ") or '"' in name or "\\" in name:
             raise ConfigError("cannot be a dimension", key="dimensions", value=name, way_out="name another field")
-        if name in base.__struct_fields__:
+        if name in base.__struct_encode_fields__:
             attributes.append(name)
             continue
         attributes.append(f"{prefix}_{place}")

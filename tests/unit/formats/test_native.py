@@ -133,3 +133,13 @@ def test_a_field_that_has_another_meaning_cannot_be_a_dimension() -> None:
     for name in ("amount", "items", "event_id", "", " late"):
         with pytest.raises(ConfigError):
             NativeReader((name,))
+
+
+def test_a_dimension_may_be_called_like_what_the_engine_decides() -> None:
+    reader = NativeReader(("late", "origin", "kind"), ("place",))
+    event: Any = reader.decode(
+        b'{"event_type":"page_view","event_time":1,"late":"l","kind":"k","items":[{"place":"p"}]}'
+    )
+    told = [getattr(event, attribute) for attribute in reader.event_attributes]
+    assert (told, getattr(event.items[0], reader.item_attributes[0])) == (["l", None, "k"], "p")
+    assert (event.late, event.kind) == (False, 0)
