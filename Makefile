@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help demo test check check-generated format generate bench detection kafka soak clean
+.PHONY: help demo test check check-generated format generate bench detection kafka soak fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -57,8 +57,14 @@ detection: .venv/.dev ## recall, delay and false pages of the detectors on simul
 kafka: .venv/.dev ## a native Apache Kafka (Java 17, jars by Maven) on 127.0.0.1 until Ctrl-C
 	$(BIN)/python -m tests.support.kafka.native $(ARGS)
 
-soak: .venv/.dev ## workers killed, frozen and cut off by a seed, every row compared; ARGS="--faults 50 --seed 2"
+soak: .venv/.dev ## workers killed, frozen and cut off by a seed, every row compared; ARGS="--long --seed 21"
 	$(BIN)/python -m tests.faults.soak $(ARGS)
+
+.venv/.fuzz: pyproject.toml | .venv/.dev
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]' && touch $@
+
+fuzz: .venv/.fuzz ## inputs that grow by what they reach, for every reader of bytes; ARGS="--minutes 5"
+	$(BIN)/python -m tests.faults.fuzz $(ARGS)
 
 clean: ## remove the environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .funnelwatch build *.egg-info

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Self
 
@@ -26,6 +27,9 @@ class Scraper:
         self.pages = 0
         self.backward: list[str] = []
         """Totals that have stepped back in a living process."""
+        self._twice: dict[int, float] = {}
+        self.longest_twice = 0.0
+        """Seconds for which a partition was told of by two workers."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scraper", daemon=True)
 
@@ -39,8 +43,11 @@ class Scraper:
 
     def _run(self) -> None:
         while not self._over.wait(SCRAPE_SECONDS):
-            for worker in list(self._workers()):
-                self.look(worker)
+            told = Counter(number for worker in list(self._workers()) for number in partitions_told(self.look(worker)))
+            now = time.monotonic()
+            # A look that saw it once ends what lasted.
+            self._twice = {number: self._twice.get(number, now) for number, times in told.items() if times > 1}
+            self.longest_twice = max([self.longest_twice, *(now - since for since in self._twice.values())])
 
     def look(self, worker: WorkerProcess) -> str:
         """One page of a worker, its totals laid beside those of the page before."""

@@ -296,7 +296,8 @@ def summary(soak: Soak, seconds: float) -> list[str]:
         f"workers ended: {ended}; rebalances: {len(soak.crew.generations)}; judges: {soak.crew.judges}",
         f"records: {soak.shop.records}; rows: {len(soak.twins.rows)}; poison: {len(soak.shop.poison)}; "
         f"dead letters: {len(soak.twins.rejected)}; windows judged: {soak.calm.windows}; verdicts: {soak.verdicts}; "
-        f"pages of metrics: {soak.scraper.pages}; minutes: {seconds / 60:.1f}",
+        f"pages of metrics: {soak.scraper.pages}; a partition told of by two workers for at most "
+        f"{soak.scraper.longest_twice:.0f} s; minutes: {seconds / 60:.1f}",
         f"incidents of the same shop without faults: {own}; more with faults: {len(soak.false_pages)}",
     ]
 
