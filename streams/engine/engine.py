@@ -166,10 +166,9 @@ class Engine:
         StateError
             Version, specification or partition differ, or a link is missing.
         """
-        state = read_chain(links, spec, partition)
         engine = cls(spec, partition)
         try:
-            engine._load(state)
+            engine._load(read_chain(links, spec, partition))
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise damaged(error) from error
         return engine

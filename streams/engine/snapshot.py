@@ -40,6 +40,10 @@ WAY_OUT: Final = "start without it and read the sources again from their beginni
 OPEN, COHORT, CORRECTION = range(3)
 
 
+Columns = tuple[list[int], list[int], list[bool], list[str], list[int], list[int], list[int]]
+"""Those of ``Held``."""
+
+
 class Run(NamedTuple):
     """A part of an array of a tally (by its place in ``RUNS``), from ``start`` on, 8 bytes an item."""
 
@@ -77,7 +81,7 @@ class Core(msgspec.Struct, array_like=True):
     stream_ms: int | None
     counts: dict[str, int]
     early: dict[str, int]
-    held: list[list[Any]]
+    held: Columns
     values: list[list[str]]
     counter_names: list[str]
     codes: list[tuple[int, ...]]
@@ -141,7 +145,8 @@ def read_chain(links: Iterable[bytes], spec: EngineSpec, partition: int) -> Stat
     core, runs, identities = None, list[Run](), list[Identities]()
     stores: tuple[dict[Any, Any], ...] = tuple({} for _ in Entries.__struct_fields__)
     length = 0
-    for length, data in enumerate(links, 1):
+    for data in links:
+        length += 1
         link = _read(data, spec, partition)
         for store, name in zip(stores, Entries.__struct_fields__, strict=True):
             store.update(getattr(link.entries, name))
@@ -195,15 +200,15 @@ def dump_core(shop: Shop, told: dict[str, Any]) -> Core:
     )
 
 
-def hold_all(held: list[Held], waiting: list[Waiting]) -> list[list[Any]]:
+def hold_all(held: list[Held], waiting: list[Waiting]) -> Columns:
     """The columns of the records that wait."""
-    columns: list[list[Any]] = [list(column) for column in zip(*held, strict=True)] or [[] for _ in Held._fields]
+    columns: list[list[Any]] = [[one[place] for one in held] for place in range(len(Held._fields))]
     if waiting:
         order_ms, events, topics, offsets, places, append_ms = zip(*waiting, strict=True)
         noted_ms, late = [event.noted_ms for event in events], [event.late for event in events]
         for column, more in zip(columns, (order_ms, noted_ms, late, topics, offsets, places, append_ms), strict=True):
             column += more
-    return columns
+    return tuple(columns)  # type: ignore[return-value]
 
 
 def load_shop(shop: Shop, state: State) -> None:
@@ -240,7 +245,7 @@ def _read(data: bytes, spec: EngineSpec, partition: int) -> Link:
         raise StateError("not a snapshot of this version", key="snapshot", value=data[: len(MAGIC)], way_out=WAY_OUT)
     try:
         link = msgspec.msgpack.decode(memoryview(data)[len(MAGIC) :], type=Link)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise damaged(error) from error
     core = link.core
     topics = {topic for topic, _, _ in core.sources}
