@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from streams.engine.counters import COUNTER_BITS, CounterNames
+from streams.engine.counters import CODE_BITS, CounterNames
 from streams.engine.rows import LARGEST
 from streams.engine.segments import Leaves
 from streams.engine.spec import EngineSpec
@@ -28,12 +29,18 @@ NAMES: Final = ("opened", "idle", "resumed", "converted", "recovered", "kept", "
 class Carts:
     """The open carts of a partition by session key, and the converted ones that are still to be counted as kept."""
 
-    def __init__(self, spec: EngineSpec, names: CounterNames, ledger: Ledger, leaves: Leaves) -> None:
+    def __init__(
+        self,
+        spec: EngineSpec,
+        names: CounterNames,
+        ledger: Ledger,
+        leaves: Leaves,
+        code: Callable[[tuple[int, ...]], int],
+    ) -> None:
         self._timeout, self._grace = spec.abandonment_timeout_ms, spec.grace_ms
         self._conversion = spec.conversion_window_ms
         self._ledger, self._leaves = ledger, leaves
-        self._ids = {name: names.id(f"carts_{name}") for name in NAMES}
-        self._items = names.id("cart_items")
+        self._codes = {name: code((names.id(f"carts_{name}"),)) for name in NAMES}
         self._wheel = Wheel(spec.window_ms, spec.grace_ms)
         self._kept_wheel = Wheel(spec.window_ms, spec.grace_ms)
         self.open: dict[str, Cart] = {}
@@ -173,9 +180,7 @@ class Carts:
         return moment_ms if moment_ms >= order_ms else order_ms + self._grace
 
     def _count(self, name: str, leaf: int, moment_ms: int, position_ms: int) -> None:
-        sums = self._ledger.tally(moment_ms, position_ms).sessions
-        entry = leaf << COUNTER_BITS | self._ids[name]
-        sums[entry] = sums.get(entry, 0) + 1
+        self._ledger.tally(moment_ms, position_ms).codes.append(leaf << CODE_BITS | self._codes[name])
 
 
 def quantity(event: Any) -> int:

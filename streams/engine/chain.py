@@ -7,6 +7,7 @@ restore needs the links from the beginning of the last turn that is complete.
 
 from __future__ import annotations
 
+from array import array
 from typing import Any, Final, NamedTuple
 
 from streams.engine.counters import RUNS, Tally
@@ -172,11 +173,11 @@ def _lengths(tally: Tally) -> list[int]:
 
 
 def _runs_of(tally: Tally, written: list[int] | None) -> list[Run]:
-    """The arrays of a tally behind these lengths."""
-    arrays = [getattr(tally, name) for name in RUNS]
-    starts = written or [0] * len(arrays)
+    """The lists of a tally behind these lengths."""
+    lists = [getattr(tally, name) for name in RUNS]
+    starts = written or [0] * len(lists)
     return [
-        Run(tally.number, which, start, array[start:].tobytes())
-        for which, (array, start) in enumerate(zip(arrays, starts, strict=True))
-        if start < len(array)
+        Run(tally.number, which, start, array("q", entries[start:]).tobytes())
+        for which, (entries, start) in enumerate(zip(lists, starts, strict=True))
+        if start < len(entries)
     ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
 from typing import Final
 
 import numpy as np
@@ -78,39 +76,36 @@ class CounterNames:
         return place
 
 
-RUNS: Final = ("codes", "seen_leaves", "seen_visitors")
-"""The arrays of a tally: what a checkpoint has to hold of them is what was appended since the last."""
+RUNS: Final = ("codes", "order_codes", "seen_leaves", "seen_visitors")
+"""The lists of a tally that only grow: what a checkpoint has to hold of them is what was appended since the last."""
 
 
 class Tally:
     """What one window (or its correction, or a cohort) has counted so far.
 
-    ``codes`` has one entry an event, ``leaf << CODE_BITS | code``; ``sessions`` and ``orders`` are sums by
-    ``leaf << COUNTER_BITS | counter`` over session leaves and order leaves; ``products`` sums by
+    ``codes`` and ``order_codes`` have one entry for whatever counts one, ``leaf << CODE_BITS | code`` over session
+    leaves and order leaves; ``sessions`` and ``orders`` are sums by ``leaf << COUNTER_BITS | counter``, ``products`` by
     ``product_entry``; ``seen_leaves`` and ``seen_visitors`` are parallel: session leaf and visitor, the same pair
-    perhaps more than once; ``whole`` what only the whole is told. The arrays are only ever appended to; ``number``
+    perhaps more than once; ``whole`` what only the whole is told. Lists are only ever appended to; ``number``
     tells the tallies of a partition apart.
     """
 
-    __slots__ = ("codes", "number", "orders", "products", "seen_leaves", "seen_visitors", "sessions", "whole")
+    __slots__ = (*RUNS, "number", "orders", "products", "sessions", "whole")
 
     def __init__(self, number: int = 0) -> None:
         self.number = number
-        self.codes = array("q")
+        self.codes: list[int] = []
+        self.order_codes: list[int] = []
         self.sessions: dict[int, int] = {}
         self.orders: dict[int, int] = {}
         self.products: dict[int, int] = {}
-        self.seen_leaves = array("q")
-        self.seen_visitors = array("q")
+        self.seen_leaves: list[int] = []
+        self.seen_visitors: list[int] = []
         self.whole: dict[str, int] = {}
 
     def note(self, name: str, times: int = 1) -> None:
         """Count for the whole only."""
         self.whole[name] = self.whole.get(name, 0) + times
-
-    def counted_codes(self) -> dict[int, int]:
-        """How often each entry of ``codes`` occurs."""
-        return Counter(self.codes)
 
     def seen(self) -> set[tuple[int, int]]:
         """Each distinct session leaf and visitor."""
@@ -124,4 +119,5 @@ class Tally:
 
     def order_leaves(self) -> set[int]:
         """The order leaves that it counts by."""
-        return {entry >> COUNTER_BITS for entry in self.orders}
+        leaves = {entry >> CODE_BITS for entry in self.order_codes}
+        return leaves | {entry >> COUNTER_BITS for entry in self.orders}

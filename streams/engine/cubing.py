@@ -37,7 +37,7 @@ class CubeMaker:
         entries = np.array(tally.codes, np.int64)
         if len(entries):
             entries = entries[self._has[entries & CODE_MASK]]
-        sessions, orders = self._rollup.spread(entries, {}), self._rollup.spread((), tally.orders)
+        sessions, orders = self._rollup.spread(entries, {}), self._rollup.spread(tally.order_codes, tally.orders)
         return self._sessions.side(sessions), self._orders.side(orders)
 
 

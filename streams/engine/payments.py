@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from streams.engine.counters import COUNTER_BITS, CounterNames, Tally
+from streams.engine.counters import CODE_BITS, COUNTER_BITS, CounterNames, Tally
 from streams.engine.segments import Leaves, teller
 from streams.engine.spec import EngineSpec
 from streams.engine.state import Order, Payment
@@ -29,14 +30,29 @@ STEPS_OF_TYPE: Final = {
 BIT: Final = {name: 1 << place for place, name in enumerate((*STEPS, "valued"))}
 STEP_BITS: Final = tuple(sum(BIT[step] for step in STEPS_OF_TYPE.get(name, ())) for name in EVENT_TYPES)
 ORPHAN: Final = BIT["orphan"]
-PAYMENT_BIT: Final = {"payments_succeeded": 1, "payments_declined_soft": 2, "payments_declined_hard": 4}
-PAYMENT_PAID: Final = 8
+SUCCEEDED, SOFT, HARD, PAYMENT_PAID, ATTEMPT = (1 << place for place in range(5))
+"""What a payment's mask has of each; an attempt is no bit of it."""
+OUTCOME_NAMES: Final = {
+    SUCCEEDED: "payments_succeeded",
+    SOFT: "payments_declined_soft",
+    HARD: "payments_declined_hard",
+    ATTEMPT: "payment_attempts",
+}
+OUTCOME_OF_TYPE: Final = {"payment_attempted": ATTEMPT, "payment_succeeded": SUCCEEDED, "payment_failed": HARD}
+OUTCOME: Final = tuple(OUTCOME_OF_TYPE.get(name, 0) for name in EVENT_TYPES)
 
 
 class Payments:
     """The orders and payments of a partition, by their ids."""
 
-    def __init__(self, spec: EngineSpec, names: CounterNames, leaves: Leaves, attributes: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        spec: EngineSpec,
+        names: CounterNames,
+        leaves: Leaves,
+        attributes: tuple[str, ...],
+        code: Callable[[tuple[int, ...]], int],
+    ) -> None:
         self._memory = spec.order_memory_ms
         self._kept_for = spec.order_memory_ms + spec.max_lateness_ms
         self._names, self._leaves = names, leaves
@@ -44,6 +60,9 @@ class Payments:
         steps = [(names.id(f"orders_{step}"), BIT[step]) for step in STEPS]
         self._counters = [tuple(counter for counter, bit in steps if bits & bit) for bits in range(1 << len(STEPS))]
         """The counters of a set of steps."""
+        self._outcome_ids = {outcome: names.id(name) for outcome, name in OUTCOME_NAMES.items()}
+        self._code_of = code
+        self._codes: dict[tuple[int, int], int] = {}
         self._wheel = Wheel(spec.window_ms, spec.grace_ms)
         self._payment_wheel = Wheel(spec.window_ms, spec.grace_ms)
         self.orders: dict[str, Order] = {}
@@ -63,16 +82,16 @@ class Payments:
         paid = IS_PAID[kind]
         order_paid = order is not None and bool(order.mask & BIT["paid"])
         payment_paid = payment is not None and bool(payment.mask & PAYMENT_PAID)
-        counters = self._steps(kind, order, orphan)
-        if IS_PAYMENT[kind]:
-            counters += self._outcome(event, payment)
-        elif order is None:
-            order = Order(event.event_ms)
+        outcome = self._outcome(event, payment) if IS_PAYMENT[kind] else 0
+        steps = 0
+        if order is not None or not IS_PAYMENT[kind]:
+            steps = self._steps(kind, order, orphan)
+            order = order or Order(event.event_ms)
         if paid and payment is not None:
             payment.mask |= PAYMENT_PAID
-        sums, leaf_entry = tally.orders, leaf << COUNTER_BITS
-        for counter in counters:
-            sums[leaf_entry | counter] = sums.get(leaf_entry | counter, 0) + 1
+        if steps or outcome:
+            code = self._codes.get((steps, outcome)) or self._code(steps, outcome)
+            tally.order_codes.append(leaf << CODE_BITS | code)
         if event.amount is not None:
             self._money(event, order, leaf, tally)
         return paid and not order_paid and not payment_paid
@@ -127,31 +146,34 @@ class Payments:
         self.payments_touched[payment_id] = payment
         return payment
 
-    def _steps(self, kind: int, order: Order | None, orphan: bool) -> tuple[int, ...]:
-        """Steps of the order that this event is the first to take; an order without id takes each anew."""
-        if order is None and IS_PAYMENT[kind]:
-            return ()
+    def _steps(self, kind: int, order: Order | None, orphan: bool) -> int:
+        """Steps (bits) of the order that this event is the first to take; an order without id takes each anew."""
         done = order.mask if order is not None else 0
         bits = fresh = STEP_BITS[kind] & ~done
         if not IS_BACK_OFFICE[kind] and not done & ORPHAN:
             bits |= ORPHAN
             if orphan:
                 fresh |= ORPHAN
-        if order is not None:
+        if bits and order is not None:
             order.mask |= bits
-        return self._counters[fresh]
+        return fresh
 
-    def _outcome(self, event: Any, payment: Payment | None) -> tuple[int, ...]:
-        if event.event_type == "payment_attempted":
-            return (self._names.id("payment_attempts"),)
-        name = "payments_succeeded"
-        if event.event_type == "payment_failed":
-            name = "payments_declined_soft" if event.decline == "soft" else "payments_declined_hard"
-        if payment is not None:
-            if payment.mask & PAYMENT_BIT[name]:
-                return ()
-            payment.mask |= PAYMENT_BIT[name]
-        return (self._names.id(name),)
+    def _outcome(self, event: Any, payment: Payment | None) -> int:
+        """The outcome (its bit) that this event is the first to tell; an attempt is always one, none is 0."""
+        outcome: int = OUTCOME[event.kind]
+        if outcome == HARD and event.decline == "soft":
+            outcome = SOFT
+        if outcome != ATTEMPT and payment is not None:
+            if payment.mask & outcome:
+                return 0
+            payment.mask |= outcome
+        return outcome
+
+    def _code(self, steps: int, outcome: int) -> int:
+        """The code of newly taken steps and a newly told outcome."""
+        counters = self._counters[steps] + ((self._outcome_ids[outcome],) if outcome else ())
+        code = self._codes[steps, outcome] = self._code_of(counters)
+        return code
 
     def _money(self, event: Any, order: Order | None, leaf: int, tally: Tally) -> None:
         if event.event_type == "order_refunded":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
@@ -61,14 +62,15 @@ class RollUp:
         """The non-zero counters and the visitors' sketch of each segment; ``few`` is where arrays begin to pay."""
         sums: Sums = {}
         if len(tally.codes) + len(tally.sessions) <= few or not _is_exact(tally.sessions):
-            _spread(_counted(tally.counted_codes(), self.codes), self._sessions, sums)
+            _spread(_counted(tally.codes, self.codes), self._sessions, sums)
             _spread(_amounts(tally.sessions), self._sessions, sums)
         else:
             _add_up(self._grouped(tally.codes, tally.sessions), self._session_columns, sums)
-        if len(tally.orders) <= few or not _is_exact(tally.orders):
+        if len(tally.order_codes) + len(tally.orders) <= few or not _is_exact(tally.orders):
+            _spread(_counted(tally.order_codes, self.codes), self._orders, sums)
             _spread(_amounts(tally.orders), self._orders, sums)
         else:
-            _add_up(self._grouped((), tally.orders), self._order_columns, sums)
+            _add_up(self._grouped(tally.order_codes, tally.orders), self._order_columns, sums)
         for entry, amount in tally.products.items():
             axis, leaf, counter = of_product_entry(entry)
             _add(sums.setdefault(self._products.segment(axis, leaf), {}), counter, amount)
@@ -133,9 +135,11 @@ def _is_exact(sums: dict[int, int]) -> bool:
     return sum(sums.values()) < EXACT
 
 
-def _counted(entries: dict[int, int], codes: list[tuple[int, ...]]) -> Iterator[tuple[int, int, int]]:
+def _counted(entries: list[int], codes: list[tuple[int, ...]]) -> Iterator[tuple[int, int, int]]:
     return (
-        (entry >> CODE_BITS, counter, times) for entry, times in entries.items() for counter in codes[entry & CODE_MASK]
+        (entry >> CODE_BITS, counter, times)
+        for entry, times in Counter(entries).items()
+        for counter in codes[entry & CODE_MASK]
     )
 
 

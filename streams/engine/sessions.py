@@ -10,7 +10,7 @@ from streams.engine.segments import Leaves, teller
 from streams.engine.spec import EngineSpec
 from streams.engine.state import Session
 from streams.engine.wheel import Wheel
-from streams.engine.windows import Ledger
+from streams.engine.windows import Ledger, Present
 from streams.events import BACK_OFFICE, EVENT_TYPES, OPENERS, SHOPPER
 
 __all__ = ["Sessions"]
@@ -19,6 +19,8 @@ IS_OPENER: Final = tuple(name in OPENERS for name in EVENT_TYPES)
 IS_SHOPPER: Final = tuple(name in SHOPPER for name in EVENT_TYPES)
 IS_BACK_OFFICE: Final = tuple(name in BACK_OFFICE for name in EVENT_TYPES)
 COHORT_BITS: Final = 6
+MANY_VIEWS: Final = 16
+"""A session that ends with fewer page views is counted by one code."""
 
 
 class Sessions:
@@ -30,6 +32,7 @@ class Sessions:
         self.gap, self.grace = spec.session_gap_ms, spec.grace_ms
         self.horizons = tuple(zip(spec.cohort_horizons_ms, ledger.cohort_counters, strict=True))
         self.ledger, self.leaves = ledger, leaves
+        self.present = Present(ledger, spec.window_ms)
         self.funnel = Funnel(names, spec.page_view_events)
         self.told = teller(attributes)
         self.wheel = Wheel(spec.window_ms, spec.grace_ms)
@@ -37,53 +40,53 @@ class Sessions:
         self.touched: dict[str, Session | None] = {}
         """Those that changed since the last checkpoint; None where ended."""
         self._cohort_codes: dict[tuple[int, int], int] = {}
+        self._end_codes: dict[tuple[int, bool], int] = {}
         self._ended, self._bounces = names.id("sessions_ended"), names.id("bounces")
         self._ended_views, self._ended_dwell = names.id("ended_page_views"), names.id("ended_dwell_ms")
 
     def apply(self, event: Any, tally: Tally) -> tuple[Session | None, Session | None, int]:
         """Count an event; returns the open session of its key, the one it joined, and the leaf of its counters."""
-        kind, event_ms = event.kind, event.event_ms
-        session = self.open.get(event.key)
-        if session is not None and (session.due_ms < event.order_ms or event_ms > session.last_ms + self.gap):
-            self._end(event.key, session, event.order_ms)
-            session = None
-        standing, joined = JOINS, session
-        if event.late or IS_BACK_OFFICE[kind]:
-            if session is None or IS_BACK_OFFICE[kind] or session.opened_ms > event_ms:
-                standing, joined = ALONE, None
-            leaf = self._read(event, session)
-        elif session is not None:
-            if IS_SHOPPER[kind] and event_ms > session.last_ms:
-                session.last_ms = event_ms
-                end = event_ms + self.gap
-                due = end if end >= event.order_ms else event.order_ms + self.grace
-                if due < session.due_ms:  # it had to wait, and has not to any more
-                    self.wheel.put(event.key, due)
-                session.due_ms = due
-            leaf = session.leaf
-            if not self.leaves.full[leaf]:
-                leaf = session.leaf = self.leaves.adopt(leaf, self.told(event))
-                session.seen_ms = None
-        else:
-            leaf = self.leaves.adopt(0, self.told(event))
-            standing = ALONE
-            if IS_OPENER[kind]:
-                standing, joined = OPENS, self._begin(event, leaf)
+        kind, key, event_ms, order_ms = event.kind, event.key, event.event_ms, event.order_ms
+        session = self.open.get(key)
         if session is not None:
-            self.touched[event.key] = session
-        self._count(event, joined, standing, leaf, tally)
-        return joined if standing == OPENS else session, joined, leaf
+            end = session.last_ms + self.gap
+            if event_ms > end or (session.wait_ms or end) < order_ms:
+                self._end(key, session, order_ms)
+                session = None
+        if event.late or IS_BACK_OFFICE[kind]:
+            return self._apply_apart(event, session, tally)
+        if session is None:
+            leaf = self.leaves.adopt(0, self.told(event))
+            if not IS_OPENER[kind]:
+                self._count(event, None, ALONE, leaf, tally)
+                return None, None, leaf
+            session = self._begin(event, leaf)
+            self._count(event, session, OPENS, leaf, tally)
+            return session, session, leaf
+        if event_ms > session.last_ms and IS_SHOPPER[kind]:
+            self._extend(key, session, event_ms, order_ms)
+        leaf = session.leaf
+        if not self.leaves.full[leaf]:
+            adopted = self.leaves.adopt(leaf, self.told(event))
+            if adopted != leaf:
+                leaf = session.leaf = adopted
+                self.present.noted.pop(key, None)
+        self.touched[key] = session
+        self._count(event, session, JOINS, leaf, tally)
+        return session, session, leaf
 
     def fire(self, closing_ms: int) -> None:
         """End every session whose end is due before a closing."""
+        gap, session_of, put = self.gap, self.open.get, self.wheel.put
         for key in self.wheel.take(closing_ms):
-            session = self.open.get(key)
+            session = session_of(key)
             if session is None:
                 continue
-            if session.due_ms < closing_ms:
-                self._end(key, session, session.due_ms)
+            due_ms = session.wait_ms or session.last_ms + gap
+            if due_ms < closing_ms:
+                self._end(key, session, due_ms)
             else:
-                self.wheel.put(key, session.due_ms)
+                put(key, due_ms)
 
     def next_ms(self) -> int | None:
         """The closing that has to fire next."""
@@ -93,36 +96,7 @@ class Sessions:
         """Take over the sessions of a snapshot."""
         self.open = sessions
         for key, session in sessions.items():
-            self.wheel.put(key, session.due_ms)
-
-    def _read(self, event: Any, session: Session | None) -> int:
-        """The open session's values, else the event's own: for late and back-office events, which leave none behind."""
-        leaf = session.leaf if session is not None else 0
-        return leaf if self.leaves.full[leaf] else self.leaves.adopt(leaf, self.told(event))
-
-    def _begin(self, event: Any, leaf: int) -> Session:
-        end = event.event_ms + self.gap
-        due = end if end >= event.order_ms else event.order_ms + self.grace
-        session = Session(event.event_ms, event.event_ms, due, leaf, leaf)
-        self.open[event.key] = self.touched[event.key] = session
-        self.wheel.put(event.key, due)
-        return session
-
-    def _count(self, event: Any, joined: Session | None, standing: int, leaf: int, tally: Tally) -> None:
-        step = self.funnel.step(joined.mask if joined is not None else 0, event.kind, standing)
-        mask, code, reach, pages, products, others = step
-        if code >= 0:
-            tally.codes.append(leaf << CODE_BITS | code)
-        if joined is None:
-            return
-        joined.mask = mask
-        if others:
-            joined.others += others
-        else:
-            joined.page_views += pages
-            joined.product_views += products
-        if reach or standing == OPENS:
-            self.reach(event, joined, reach << 1 | (standing == OPENS))
+            self.wheel.put(key, session.wait_ms or session.last_ms + self.gap)
 
     def reach(self, event: Any, session: Session, reached: int) -> None:
         """Count what the session has newly reached within each horizon, in its cohort."""
@@ -144,16 +118,81 @@ class Sessions:
             code = self._cohort_codes[place, reached] = self.funnel.code(told)
         return code
 
+    def _apply_apart(
+        self, event: Any, session: Session | None, tally: Tally
+    ) -> tuple[Session | None, Session | None, int]:
+        """Count what is late or of the back office: it reads the session's values, else its own, and leaves none."""
+        leaf = session.leaf if session is not None else 0
+        if not self.leaves.full[leaf]:
+            leaf = self.leaves.adopt(leaf, self.told(event))
+        joined = session
+        if session is None or IS_BACK_OFFICE[event.kind] or session.opened_ms > event.event_ms:
+            joined = None
+        else:
+            self.touched[event.key] = session
+        self._count(event, joined, ALONE if joined is None else JOINS, leaf, tally)
+        return session, joined, leaf
+
+    def _extend(self, key: str, session: Session, event_ms: int, order_ms: int) -> None:
+        session.last_ms = event_ms
+        end = event_ms + self.gap
+        wait_ms = 0 if end >= order_ms else order_ms + self.grace
+        if wait_ms != session.wait_ms:
+            if (wait_ms or end) < session.wait_ms:  # it had to wait, and has not to any more
+                self.wheel.put(key, wait_ms or end)
+            session.wait_ms = wait_ms
+
+    def _begin(self, event: Any, leaf: int) -> Session:
+        event_ms, order_ms = event.event_ms, event.order_ms
+        end = event_ms + self.gap
+        wait_ms = 0 if end >= order_ms else order_ms + self.grace
+        session = Session(event_ms, event_ms, wait_ms, leaf, leaf)
+        self.open[event.key] = self.touched[event.key] = session
+        self.wheel.put(event.key, wait_ms or end)
+        return session
+
+    def _count(self, event: Any, joined: Session | None, standing: int, leaf: int, tally: Tally) -> None:
+        old = joined.mask if joined is not None else 0
+        mask, code, reach, pages, products, others = self.funnel.step(old, event.kind, standing)
+        if code >= 0:
+            tally.codes.append(leaf << CODE_BITS | code)
+        if joined is None:
+            return
+        if mask != old:
+            joined.mask = mask
+        if others:
+            joined.others += others
+        if pages:
+            joined.page_views += pages
+        if products:
+            joined.product_views += products
+        reached = reach << 1 | (standing == OPENS)
+        if reached & ~joined.cohorts or (reached and len(self.horizons) > 1):
+            self.reach(event, joined, reached)
+
     def _end(self, key: str, session: Session, position_ms: int) -> None:
         del self.open[key]
         self.touched[key] = None
-        sums = self.ledger.tally(session.last_ms + self.gap, position_ms).sessions
-        leaf = session.leaf << COUNTER_BITS
-        sums[leaf | self._ended] = sums.get(leaf | self._ended, 0) + 1
-        if session.page_views <= 1 and session.product_views <= 1 and not session.others:
-            sums[leaf | self._bounces] = sums.get(leaf | self._bounces, 0) + 1
-        if session.page_views:
-            sums[leaf | self._ended_views] = sums.get(leaf | self._ended_views, 0) + session.page_views
+        self.present.noted.pop(key, None)
+        tally = self.ledger.tally(session.last_ms + self.gap, position_ms)
+        views, leaf = session.page_views, session.leaf
+        bounced = views <= 1 and session.product_views <= 1 and not session.others
+        if views < MANY_VIEWS:
+            code = self._end_codes.get((views, bounced)) or self._end_code(views, bounced)
+        else:
+            code = self._end_code(0, bounced)
+            _add(tally.sessions, leaf << COUNTER_BITS | self._ended_views, views)
+        tally.codes.append(leaf << CODE_BITS | code)
         dwell = session.last_ms - session.opened_ms
         if dwell:
-            sums[leaf | self._ended_dwell] = sums.get(leaf | self._ended_dwell, 0) + dwell
+            _add(tally.sessions, leaf << COUNTER_BITS | self._ended_dwell, dwell)
+
+    def _end_code(self, views: int, bounced: bool) -> int:
+        """The code of a session that ends with so many page views."""
+        counters = (self._ended, *((self._bounces,) if bounced else ()), *(self._ended_views,) * views)
+        code = self._end_codes[views, bounced] = self.funnel.code(counters)
+        return code
+
+
+def _add(sums: dict[int, int], entry: int, amount: int) -> None:
+    sums[entry] = sums.get(entry, 0) + amount

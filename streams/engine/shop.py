@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from streams.engine.browsing import Browsing
 from streams.engine.carts import Carts, quantity
-from streams.engine.counters import COUNTER_BITS, CounterNames
+from streams.engine.counters import CODE_BITS, COUNTER_BITS, CounterNames, Tally
 from streams.engine.cubing import CubeMaker
 from streams.engine.decode import Decoder
 from streams.engine.dedup import Duplicates
@@ -55,11 +55,14 @@ class Shop:
         rollup.codes = self.sessions.funnel.codes
         if spec.cube_leaves:
             self.ledger.cube_maker = CubeMaker(self.names, rollup, self.leaves, self.order_leaves, spec.cube_leaves)
-        self.carts = Carts(spec, self.names, self.ledger, self.leaves)
-        self.browsing = Browsing(self.sessions, self.carts, self.products, spec.window_ms, decoder.seed)
-        self.payments = Payments(spec, self.names, self.order_leaves, attributes[len(session) :])
+        self.carts = Carts(spec, self.names, self.ledger, self.leaves, self.sessions.funnel.code)
+        self.browsing = Browsing(self.sessions, self.carts, self.products, decoder.seed)
+        code = self.sessions.funnel.code
+        self.payments = Payments(spec, self.names, self.order_leaves, attributes[len(session) :], code)
         self.duplicates = Duplicates(spec.max_lateness_ms + spec.max_out_of_orderness_ms)
+        self.present = self.sessions.present
         self._cart_items = self.names.id("cart_items")
+        self._one_item = self.sessions.funnel.code((self._cart_items,))
         self.crowded = CROWDED
         """So many leaves are worth a look for those that nothing refers to any more."""
         self.is_followed = False
@@ -75,20 +78,29 @@ class Shop:
 
     def apply(self, event: Any) -> None:
         """Count one event, whatever it is."""
-        kind = event.kind
-        tally = self.ledger.tally(event.event_ms, event.order_ms)
+        kind, event_ms, present = event.kind, event.event_ms, self.present
+        in_time = event.order_ms is event_ms
+        if not in_time:
+            tally = self.ledger.tally(event_ms, event.order_ms)
+        elif event_ms < present.end_ms:  # what is in time comes in order
+            tally = present.tally
+        else:
+            tally = present.turn(event_ms)
         session, joined, leaf = self.sessions.apply(event, tally)
-        if session is not None:
-            session.seen_ms = None  # the cart may learn from this event, or open with it
         if HAS_PRODUCTS[kind]:
             if kind == ADD:
-                entry = leaf << COUNTER_BITS | self._cart_items
-                tally.sessions[entry] = tally.sessions.get(entry, 0) + quantity(event)
+                self._count_items(event, leaf, tally)
             if self.products.axes:
                 self.products.count(event, self.leaves.codes[leaf], tally)
         if IS_SHOPPER[kind]:
-            tally.seen_leaves.append(leaf)
-            tally.seen_visitors.append(self._visitor(event, joined))
+            told = event.visitor_id
+            if not in_time or not told or joined is None:
+                tally.seen_leaves.append(leaf)
+                tally.seen_visitors.append(self._visitor(event, joined))
+            elif present.noted.get(event.key) != told:
+                present.noted[event.key] = told
+                tally.seen_leaves.append(leaf)
+                tally.seen_visitors.append(self._visitor(event, joined))
         paid = False
         if IS_ORDER[kind]:
             paid = self.payments.apply(event, self.leaves.codes[leaf], session is None, tally)
@@ -132,6 +144,14 @@ class Shop:
         for store in self.stores():
             store.touched.clear()
         self.duplicates.tell()
+
+    def _count_items(self, event: Any, leaf: int, tally: Tally) -> None:
+        added = quantity(event)
+        if added == 1:
+            tally.codes.append(leaf << CODE_BITS | self._one_item)
+        else:
+            entry = leaf << COUNTER_BITS | self._cart_items
+            tally.sessions[entry] = tally.sessions.get(entry, 0) + added
 
     def _visitor(self, event: Any, joined: Any) -> int:
         """The visitor's key: the event's, else the first that its session had, else the session key."""

@@ -10,14 +10,13 @@ __all__ = ["Cart", "Kept", "Order", "Payment", "Session"]
 class Session(msgspec.Struct, gc=False, array_like=True):
     """An open session.
 
-    ``due_ms`` is the position of the watermark at which its end is looked at: its end, except where that was set in
-    the past. ``cohorts`` has six bits a horizon: the opening, and each stage reached within it. ``seen_ms`` is
-    the window in which ``visitor`` was last noted under ``leaf``.
+    Its end is looked at once the watermark is there, or where that was set in the past, at ``wait_ms`` (else 0).
+    ``cohorts`` has six bits a horizon: the opening, and each stage reached within it.
     """
 
     opened_ms: int
     last_ms: int
-    due_ms: int
+    wait_ms: int
     leaf: int
     opening_leaf: int = 0
     mask: int = 0
@@ -26,7 +25,6 @@ class Session(msgspec.Struct, gc=False, array_like=True):
     product_views: int = 0
     others: int = 0
     visitor: int = 0
-    seen_ms: int | None = None
 
 
 class Cart(msgspec.Struct, gc=False, array_like=True):

@@ -13,7 +13,7 @@ from streams.engine.spec import EngineSpec
 from streams.errors import ConfigError
 from streams.events import STAGES
 
-__all__ = ["MOST_EMPTY", "NO_HORIZON", "Ledger", "horizon_label"]
+__all__ = ["MOST_EMPTY", "NEVER", "NO_HORIZON", "Ledger", "Present", "horizon_label"]
 
 UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 Place = tuple[int, int]
@@ -218,3 +218,29 @@ class Ledger:
         for place in [place for place in self.numbers if place[0] < oldest]:
             del self.numbers[place]
             self.touched[place] = None
+
+
+NEVER: Final = -(1 << 62)
+"""Before any event."""
+
+
+class Present:
+    """The window of the events that come in time, in their order: its tally, and whom each session was last noted with.
+
+    ``noted`` holds by session key who was noted in that window under the session's leaf as it is; whoever changes that
+    leaf, or ends the session, takes the entry out.
+    """
+
+    def __init__(self, ledger: Ledger, window_ms: int) -> None:
+        self._ledger, self._window = ledger, window_ms
+        self.start_ms = self.end_ms = NEVER
+        self.tally = Tally()
+        self.noted: dict[str, str] = {}
+
+    def turn(self, event_ms: int) -> Tally:
+        """Move on to the window of an event that is in time."""
+        self.start_ms = event_ms - event_ms % self._window
+        self.end_ms = self.start_ms + self._window
+        self.tally = self._ledger.tally(event_ms, event_ms)
+        self.noted.clear()
+        return self.tally
