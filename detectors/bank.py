@@ -122,7 +122,7 @@ class Bank:
         parent = self.index[series.kpi, ()] if series.segment else -1
         spec = SeriesSpec(
             series.volume, series.kernel, series.hurts, parent, series.binomial, series.weight != 1.0,
-            series.segment, series.event,
+            series.segment, series.event, series.delay_ms,
         )  # fmt: skip
         number = self.scan.add(spec, self._segment_prior if series.segment else None, step - 1)
         self.series.append(series)

@@ -80,7 +80,9 @@ class Verdict:
     """The judgement of one KPI in one segment and one window.
 
     ``score`` is 0 when calm and 1.0 at the border, it does not saturate. ``lower`` and ``upper`` bound what is
-    expected. ``active`` says that the persisted verdict (an alert) stands; ``since_ms`` is its onset.
+    expected. ``active`` says that the persisted verdict (an alert) stands; ``since_ms`` is its onset. ``smallest_drop``
+    is the least share by which the value has to change, in the direction that hurts, to be told within ten windows;
+    1.0 where it takes all of it, or more. None while nothing can be told.
     """
 
     kpi: str
@@ -99,6 +101,7 @@ class Verdict:
     since_ms: int | None
     kind: VerdictKind | None = None
     explanation: str = ""
+    smallest_drop: float | None = None
 
 
 class Blame(NamedTuple):

@@ -15,6 +15,8 @@ ONCE = np.array([0.0, 0.25, 0.5, 1.0, 2.0, 4.0])
 TWICE = np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 11.0, 15.0])
 """Mean lags in minutes of one smoothing, and of two in a row."""
 
+LAGS = np.concatenate([ONCE, TWICE])
+
 SAME_WINDOW, NEXT_STEP, WHOLE_FUNNEL = 0, 4, 12
 """Kernels to begin with: no delay, two minutes (from one step to the next), six (from the visit to the order)."""
 
@@ -40,7 +42,7 @@ DAY_DECAY = 0.93
 
 class DelayLook(NamedTuple):
     """The smoothed upstream counts after a window, one column a kernel; those of the kernel in use (``exposure``),
-    and half the difference between its neighbours (``slip``): what a lag that is known badly may be wrong by."""
+    and half the difference between the slowest and the fastest that may be true (``slip``)."""
 
     once: Floats
     first: Floats
@@ -67,6 +69,8 @@ class DelayBank:
         self.mean_count, self.mean_exposure = np.zeros(0), np.zeros((0, width))
         self.loss, self.odd = np.zeros((0, width)), np.zeros((0, width))
         self.kernel: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.slowest: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.fastest: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.seen: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.delayed: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
 
@@ -81,6 +85,7 @@ class DelayBank:
         lags = np.log(np.maximum(np.concatenate([ONCE, TWICE]), SHORTEST))
         self.odd = np.vstack([self.odd, ODD * (lags - lags[kernel])[None, :] ** 2])
         self.kernel = np.append(self.kernel, kernel)
+        self.slowest, self.fastest = np.append(self.slowest, SLOWER[kernel]), np.append(self.fastest, FASTER[kernel])
         self.seen = np.append(self.seen, 0)
         self.delayed = np.append(self.delayed, kernel != SAME_WINDOW)
 
@@ -96,7 +101,7 @@ class DelayBank:
         twice = np.where(new, first, self.twice + self.alpha_twice * (first - self.twice))
         rows = np.arange(len(upstream))
         told = np.hstack([once, twice])
-        slower, faster = (told[rows, table[self.kernel]] for table in (SLOWER, FASTER))
+        slower, faster = told[rows, self.slowest], told[rows, self.fastest]
         slip = np.where(self.delayed, (slower - faster) / 2, 0.0)
         return DelayLook(once, first, twice, told[rows, self.kernel], slip)
 
@@ -123,4 +128,11 @@ class DelayBank:
         best = loss.argmin(axis=1)
         better = self.delayed & (loss[rows, self.kernel] - loss[rows, best] > CHANGE_GAIN)
         own = np.where(better, best, self.kernel)
-        self.kernel = np.where(parent >= 0, own[np.maximum(parent, 0)], own)
+        # What is nearly as good may be the truth, and so may the neighbours of what is best.
+        may_be = loss - loss[rows, own][:, None] < CHANGE_GAIN
+        slowest = np.where(may_be, LAGS, -1.0).argmax(axis=1)
+        fastest = np.where(may_be, LAGS, 99.0).argmin(axis=1)
+        slowest = np.where(LAGS[slowest] > LAGS[own], slowest, SLOWER[own])
+        fastest = np.where(LAGS[fastest] < LAGS[own], fastest, FASTER[own])
+        up = np.where(parent >= 0, parent, rows)
+        self.kernel, self.slowest, self.fastest = own[up], slowest[up], fastest[up]

@@ -15,6 +15,10 @@ Flags = NDArray[np.bool_]
 AFTER_MS = 25 * 60_000
 """Time behind an event, its tail included, in which rates may still be moved by it."""
 
+LONG_VISIT_MS = 45 * 60_000
+"""Time behind its delay in which a delayed KPI still tells of those who came last."""
+
+DAY_MS = 86_400_000
 NEVER = -(1 << 60)
 
 
@@ -31,12 +35,15 @@ class EventClock:
         self.window_ms = window_ms
         self.segments: list[SegmentKey] = []
         self.crowds: list[tuple[int, int]] = []
+        self.tails: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.open: Flags = np.zeros(0, dtype=bool)
         self.last_ms: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
-    def add(self, segment: SegmentKey) -> None:
-        """Take in a series of a segment, or of the whole."""
+    def add(self, segment: SegmentKey, delay_ms: int = 0) -> None:
+        """Take in a series of a segment, or of the whole, that tells what happened so long ago."""
         self.segments.append(segment)
+        tail = EVENT_TAIL_MS if delay_ms == 0 else delay_ms + LONG_VISIT_MS
+        self.tails = np.append(self.tails, tail)
         self.open = np.append(self.open, False)
         self.last_ms = np.append(self.last_ms, NEVER)
 
@@ -50,15 +57,14 @@ class EventClock:
     def flags(self, basis: Basis, moment_ms: int) -> Flags:
         """Which series feel an event at a moment."""
         felt = np.zeros(len(self.segments), dtype=bool)
-        if any(begin <= moment_ms < end for begin, end in self.crowds):
-            felt[:] = True
+        for begin, end in self.crowds:
+            if begin <= moment_ms:
+                felt |= moment_ms < end + self.tails
         for note in basis.notes:
-            if note.kind == "campaign" and note.start_ms <= moment_ms < note.end_ms + EVENT_TAIL_MS:
-                if not note.scope:
-                    felt[:] = True
-                else:
-                    # A campaign for one segment moves that, and the whole through it.
-                    felt |= [segment in ((), note.scope) for segment in self.segments]
+            if note.kind == "campaign" and note.start_ms <= moment_ms < note.end_ms + DAY_MS:
+                lasts = moment_ms < note.end_ms + self.tails
+                # A campaign for one segment moves that, and the whole through it.
+                felt |= lasts & [not note.scope or segment in ((), note.scope) for segment in self.segments]
         return felt
 
     def windows_since(self, felt: Flags, moment_ms: int) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ Flags = NDArray[np.bool_]
 LEVEL_MS = 360 * 60_000
 """How long the shop's level remembers: the time constant of its first-order autoregression."""
 
-INTERCEPT_NOISE = 1e-7
+INTERCEPT_NOISE = 5e-7
 RATE = 0.0075
 """Step of the noise estimates, a block; larger while a series is young."""
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.scan import WINDOWS, Look, Scan
+from detectors.scan import TRACKED, WINDOWS, Look, Scan
+from detectors.visible import WITHIN, smallest_change
 
 __all__ = ["Reading", "read"]
 
@@ -18,12 +19,17 @@ SPREAD = 3.0
 """Standard deviations of the interval that is shown."""
 
 
+NEAREST = TRACKED.index(8)
+"""The window that is nearest to the stretch in which a change should be visible."""
+
+
 class Reading(NamedTuple):
     """Arrays over series.
 
     ``score`` is for the side that hurts and ``other`` for the opposite one; ``since`` is the step before the best
     window and ``observed``, ``expected``, ``exposure`` its sums; ``..._now`` are of the present window. ``loudest`` is
-    the most evidence on the side that hurts, as nats of a window of length one.
+    the most evidence on the side that hurts, as nats of a window of length one; ``visible`` is the least change that
+    would be seen within ten windows, a share of what is expected.
     """
 
     score: Floats
@@ -39,6 +45,7 @@ class Reading(NamedTuple):
     upper_now: Floats
     ready: NDArray[np.bool_]
     loudest: Floats
+    visible: Floats
 
 
 def read(scan: Scan, look: Look, border: Floats) -> Reading:
@@ -74,4 +81,13 @@ def read(scan: Scan, look: Look, border: Floats) -> Reading:
         loudest=np.where(look.side == hurts[:, None], look.evidence + LENGTHS * (look.evidence > 0), 0.0).max(
             axis=1, initial=0.0
         ),
+        visible=_visible(scan, look, border, hurts),
     )
+
+
+def _visible(scan: Scan, look: Look, border: Floats, hurts: NDArray[np.int8]) -> Floats:
+    """The last few windows tell what the next ones hold."""
+    lengths = np.clip(look.step - scan.since, 1, TRACKED[NEAREST])
+    expected = np.maximum(look.expected[:, NEAREST] * WITHIN / lengths, 1e-9)
+    needed = np.maximum(border - np.log(WITHIN), 1.0)
+    return smallest_change(expected, look.dispersion[:, NEAREST], look.doubt[:, NEAREST], needed, hurts)

@@ -58,7 +58,8 @@ class SeriesSpec:
     ``kernel`` is the delay of a ratio's successes behind its trials to begin with, ``SAME_WINDOW`` is none.
     ``binomial``: each success is one of its own window's trials, so the noise is known before it is learnt.
     ``compound``: a sum of amounts, in units of a usual one; noisier than any count.
-    ``segment`` tells which events it feels, and ``event`` by how much one moves it: a standard deviation of logarithms.
+    ``segment`` tells which events it feels, ``event`` by how much one moves it (a standard deviation of logarithms),
+    ``delay_ms`` how much later that shows.
     """
 
     volume: bool = False
@@ -69,6 +70,7 @@ class SeriesSpec:
     compound: bool = False
     segment: SegmentKey = ()
     event: float = 0.1
+    delay_ms: int = 0
 
 
 class Look(NamedTuple):
@@ -131,7 +133,7 @@ class Scan:
         phi = 4.0 if spec.compound else 1.0 if spec.volume else 0.8
         sigma, slot, kappa = (0.08, 0.1, 1 / 300) if spec.volume else (0.04, 0.03, 1e-4)
         index = self.model.add(Start(default.prior, spec.parent, phi, kappa, sigma, slot, spec.event))
-        self.events.add(spec.segment)
+        self.events.add(spec.segment, spec.delay_ms)
         self.delay.add(SAME_WINDOW if spec.volume else spec.kernel)
         self.specs.append(spec)
         self.sums = np.concatenate([self.sums, np.zeros((5, 1, RING))], axis=1)
@@ -265,11 +267,13 @@ class Scan:
         """Begin and end events; what is learnt lags behind, and so does the end."""
         clock, event = self.events, look.event & ~self.volume
         self.model.begin_event(event & ~clock.open)
+        clock.last_ms = np.where(look.event, look.moment_ms, clock.last_ms)
         clock.open |= event
+        if not clock.open.any():
+            return
         over = clock.open & ~event & ~clock.flags(self.basis, look.moment_ms - (LAG + BLOCK) * self.window_ms)
         self.model.end_event(over)
         clock.open &= ~over
-        clock.last_ms = np.where(look.event, look.moment_ms, clock.last_ms)
 
     def _learn_minute(self, look: Look) -> None:
         expected, dispersion = look.expected[:, 0], look.dispersion[:, 0]

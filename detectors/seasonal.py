@@ -99,7 +99,7 @@ def segment_basis(basis: Basis) -> Floats:
 
 def volume_basis(zone: ZoneInfo, notes: tuple[Note, ...] = ()) -> Basis:
     """For a count: eight harmonics of the day, eight for weekends, and a level for each weekday."""
-    prior = [3.0**2, *_falling(1.0, 8), 0.4**2, *_falling(0.5, 8), *[0.08**2] * 7, 0.3**2, 0.0]
+    prior = [3.0**2, *_falling(1.0, 8, 1.5), 0.4**2, *_falling(0.5, 8, 1.5), *[0.08**2] * 7, 0.3**2, 0.0]
     return Basis(8, 8, True, np.array(prior), zone, notes)
 
 
@@ -110,5 +110,5 @@ def _waves(angle: float, harmonics: int) -> list[float]:
     return told
 
 
-def _falling(deviation: float, harmonics: int) -> Sequence[float]:
-    return [(deviation / k) ** 2 for k in range(1, harmonics + 1) for _ in range(2)]
+def _falling(deviation: float, harmonics: int, power: float = 1.0) -> Sequence[float]:
+    return [(deviation / k**power) ** 2 for k in range(1, harmonics + 1) for _ in range(2)]

@@ -17,6 +17,9 @@ __all__ = ["alerts_of", "verdicts_of"]
 COVERED = 0.9
 """Share of the whole that the watched values of a dimension have to hold before its mix is told."""
 
+UNHURT = frozenset({"tracking", "bots"})
+"""Kinds of findings in which no order is lost: events are, or there are more visits than shoppers."""
+
 Given = tuple[float, float | None]
 """Successes and trials as counted, unweighted."""
 
@@ -38,14 +41,16 @@ def verdicts_of(
 ) -> list[Verdict]:
     """A verdict for each series of the bank that was ``given`` counts in this window."""
     look, reading = judged.look, judged.reading
-    columns = np.column_stack([reading.expected_now, reading.lower_now, reading.upper_now, reading.score]).tolist()
+    columns = np.column_stack(
+        [reading.expected_now, reading.lower_now, reading.upper_now, reading.score, reading.visible]
+    ).tolist()
     flags = np.column_stack([look.seen, bank.warm(look.step), bank.scan.ready]).tolist()
     told = []
     for i, (successes, trials) in given.items():
         series, standing = bank.series[i], judged.standings[i]
         if not series.paging:
             continue
-        expected, lower, upper, score = columns[i]
+        expected, lower, upper, score, visible = columns[i]
         seen, ready, known = flags[i]
         factor = series.weight * series.scale / (1 if trials is None else trials) if trials != 0 else None
         state = _state(standing, ready=ready, seen=seen)
@@ -70,6 +75,7 @@ def verdicts_of(
                 since_ms=standing.since_ms - series.delay_ms if active and standing.since_ms is not None else None,
                 kind=kinds.get(i) if state in {"alert", "suspect", "unsure"} else None,
                 explanation=_explain(bank, i, judged) if state in {"alert", "suspect"} else "",
+                smallest_drop=visible if ready and seen else None,
             )
         )
     return told
@@ -114,7 +120,7 @@ def alerts_of(
                 observed=loss.observed / base * scale if base else None,
                 unit=units.get(series.kpi, "count"),
                 rank=series.rank,
-                orders_lost=_orders(bank, i, orders_per),
+                orders_lost=None if kind in UNHURT else _orders(bank, i, orders_per),
                 attribution=_attribution(bank, i, judged, blame) if standing.active else (),
             )
         )

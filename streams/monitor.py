@@ -18,7 +18,7 @@ from detectors.named import NamedJudge
 from detectors.policy import PolicySpec
 from detectors.reading import Reading
 from detectors.scan import LAG, Look
-from detectors.seasonal import EVENT_TAIL_MS, rate_basis, volume_basis
+from detectors.seasonal import rate_basis, volume_basis
 from detectors.surge import NOW, Surge
 from detectors.verdicts import alerts_of, verdicts_of
 from streams.anomalies import decode_incident, decode_verdict, encode_incident, encode_verdict
@@ -355,6 +355,6 @@ class Monitor:
         felt = self._surge.learn(float(volumes.look.counts[number]), expected)
         if self._surge.active:
             end = step * self.spec.window_ms
-            self._rates.bank.scan.events.crowd(end - NOW * self.spec.window_ms, end + EVENT_TAIL_MS)
+            self._rates.bank.scan.events.crowd(end - NOW * self.spec.window_ms, end)
         if felt:
             self._volumes.bank.freeze(step - LAG, step)

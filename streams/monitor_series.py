@@ -48,6 +48,7 @@ PAIRS = (
     Pair("order_conversion_ratio", "payment_conversion_ratio", "tracking"),
     Pair("order_conversion_ratio", "sessions", "bots"),
     Pair("conversion_ratio", "sessions", "bots"),
+    Pair("_product_step", "sessions", "bots", told="order_conversion_ratio"),
 )
 """One cause behind two findings: an event type that is lost, or sessions that never buy."""
 
