@@ -300,7 +300,7 @@ def _load_tally(head: TallyHead, runs: list[Run]) -> Tally:
     tally = Tally(head.number)
     tally.sessions, tally.orders, tally.products, tally.whole = head.sessions, head.orders, head.products, head.whole
     for run in runs:
-        setattr(tally, RUNS[run.which], array("q", run.packed))
+        setattr(tally, RUNS[run.which], array("q", run.packed).tolist())
     return tally
 
 
