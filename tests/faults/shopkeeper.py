@@ -19,6 +19,7 @@ from streams.simulate.shop import SimRecord
 __all__ = ["Coordinates", "Shopkeeper", "calm_shop"]
 
 STEP_SECONDS = 0.2
+STOP_SECONDS = 5.0
 Coordinates = tuple[str, int, int]
 """Topic, partition, offset."""
 
@@ -100,7 +101,8 @@ class Shopkeeper:
                 await self._step(producer)
                 await asyncio.sleep(max(0.0, STEP_SECONDS - (time.monotonic() - begun)))
         finally:
-            await producer.stop()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(producer.stop(), STOP_SECONDS)  # after a failure there may be no broker
 
     async def _step(self, producer: AIOKafkaProducer) -> None:
         until_ms = self.now_ms + int(STEP_SECONDS * 1_000 * self._speed)
@@ -112,7 +114,7 @@ class Shopkeeper:
         self.now_ms = until_ms
 
     async def _send(self, producer: AIOKafkaProducer, records: list[SimRecord], append_ms: int) -> None:
-        while True:
+        while not self._over.is_set():
             try:
                 futures = [
                     await producer.send(

@@ -1,0 +1,53 @@
+"""What a worker does with the records of the KPI topic, of which none may get lost on the way to the judge."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from streams.engine.rows import Row, encode_row
+from streams.live.settings import LiveSettings
+from streams.live.transport import Fetch
+from streams.live.worker import Worker
+from streams.telemetry.view import View
+
+
+def fetch(*offsets: int, after: int) -> Fetch:
+    """Rows of one partition's windows at these offsets."""
+    fetched = Fetch()
+    for offset in offsets:
+        value = encode_row(Row("window", offset * 60_000, (offset + 1) * 60_000, (), 0, {"sessions": 1}, "f"))
+        fetched.append(SimpleNamespace(offset=offset, timestamp=offset, key=b"", value=value))
+    fetched.after = after
+    return fetched
+
+
+class Case:
+    """A worker that is the judge, and what it asks of its consumer."""
+
+    def __init__(self, folder: Path, start: int) -> None:
+        self.sent_back: list[Any] = []
+        self.worker = Worker(LiveSettings(), View(), folder)
+        consumer = SimpleNamespace(read_again=lambda *told: self.sent_back.append(told))
+        self.worker._app = SimpleNamespace(consumer=consumer)  # type: ignore[assignment]
+        self.worker.watch.open(start, 2)
+
+    def take(self, fetched: Fetch) -> None:
+        asyncio.run(self.worker._on_kpi("funnelwatch.kpi", 0, fetched))
+
+
+def test_a_fetch_behind_one_that_got_lost_is_not_taken_and_all_is_read_again(tmp_path: Path) -> None:
+    case = Case(tmp_path, 3)
+    case.take(fetch(3, 4, after=3))
+    case.take(fetch(9, 10, after=9))
+    case.take(fetch(11, after=11))
+    assert case.worker.watch.position == 5
+    assert case.sent_back == [(case.worker._kpi, 5)]
+    assert case.worker.view.snapshot().totals["fetches_read_again"] == 1
+
+
+def test_offsets_that_compaction_left_out_are_no_loss(tmp_path: Path) -> None:
+    case = Case(tmp_path, 0)
+    case.take(fetch(7, 9, after=0))
+    case.take(fetch(30, after=10))
+    assert (case.worker.watch.position, case.sent_back) == (31, [])
