@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from detectors.base import Incident, SegmentKey, Verdict
@@ -16,6 +17,7 @@ from streams.monitor import Judgement, Monitor, MonitorSpec
 __all__ = ["Bookmarks", "Fold", "Told"]
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 APART_MS = 6 * HOUR_MS
 RECENT_MS = 48 * HOUR_MS
 
@@ -50,6 +52,8 @@ class Fold:
         """The last state of every incident."""
         self.verdicts: dict[tuple[str, SegmentKey], Verdict] = {}
         """The last verdict on every series."""
+        self.windows: dict[tuple[str, int | None], MergedWindow] = {}
+        """The latest window, and the latest cohorts of each horizon."""
         self._merger = merger
         self._monitor = Monitor(spec)
         self.announce(calendar)
@@ -102,6 +106,8 @@ class Fold:
             judgement = self._monitor.observe(window)
             self.incidents.update({one.id: one for one in judgement.incidents})
             self.verdicts.update({(one.kpi, one.segment): one for one in judgement.verdicts})
+            if window.judge:
+                self.windows[window.kind, window.horizon_ms] = window
             told.append(Told(window, judgement))
         return told
 
@@ -110,22 +116,29 @@ class Bookmarks:
     """Past states of a fold, packed, so that a late word on an incident needs no reading from the beginning.
 
     One for every quarter of the last two days, and one a day before that.
+
+    Parameters
+    ----------
+    now_ms
+        The clock: of days long past not every quarter is taken to begin with.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
         self._kept: dict[int, bytes] = {}
         """By the end of the last window that was judged."""
 
     def consider(self, fold: Fold) -> None:
         """Keep the state of a fold where the last one kept is old enough."""
         now_ms = fold.judged_ms
-        if self._kept and now_ms - max(self._kept) < APART_MS:
+        apart_ms = APART_MS if self._now_ms() - now_ms < RECENT_MS else DAY_MS
+        if self._kept and now_ms - max(self._kept) < apart_ms:
             return
         self._kept[now_ms] = zlib.compress(pickle.dumps(fold, pickle.HIGHEST_PROTOCOL), 1)
         days: dict[int, int] = {}
         for end_ms in sorted(self._kept):
             if end_ms <= now_ms - RECENT_MS:
-                days.setdefault(end_ms // (24 * HOUR_MS), end_ms)
+                days.setdefault(end_ms // DAY_MS, end_ms)
         kept = {*days.values(), *(end_ms for end_ms in self._kept if end_ms > now_ms - RECENT_MS)}
         self._kept = {end_ms: packed for end_ms, packed in self._kept.items() if end_ms in kept}
 

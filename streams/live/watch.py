@@ -65,7 +65,7 @@ class Watch:
         view.kpis(judged.kpis, counted, dict(judged.dimension_kinds))
         self._fold: Fold | None = None
         self._calendar = Calendar(judged.notes)
-        self._bookmarks = Bookmarks()
+        self._bookmarks = Bookmarks(self._now_ms)
         self._start = self._partitions = 0
         self._live_from_ms = 0
         self._live = False
@@ -104,7 +104,7 @@ class Watch:
         """
         self._start, self._partitions = start, partitions
         self._calendar = calendar or Calendar(self._settings.monitor.notes)
-        self._bookmarks, self._fold = Bookmarks(), self._fresh()
+        self._bookmarks, self._fold = Bookmarks(self._now_ms), self._fresh()
         self._live, self._told, self._anew_from_ms = False, {}, None
         self._open = {one.id: one for one in standing}
         self._live_from_ms = self._now_ms() - self._settings.republish_ms
@@ -114,7 +114,7 @@ class Watch:
         """Be the judge no more."""
         if self._fold is not None:
             self._view.drop_judge()
-        self._fold, self._bookmarks = None, Bookmarks()
+        self._fold, self._bookmarks = None, Bookmarks(self._now_ms)
 
     def take(self, records: Sequence[Any]) -> None:
         """Take records of the KPI topic, in order.
@@ -208,6 +208,9 @@ class Watch:
 
     def _go_live(self, fold: Fold) -> None:
         self._live = True
+        for window in fold.windows.values():
+            self._view.window(window)
+        self._view.judged_anew(_latest(fold))
         self._view.judge_live()
         self._show_calendar(fold)
         self._put(self._told.values())
@@ -217,8 +220,9 @@ class Watch:
 
     def _tell(self, fold: Fold, told: Iterable[Told]) -> None:
         for one in told:
-            self._view.window(one.window)
-            self._view.judged(one.judgement)
+            if self._live:
+                self._view.window(one.window)
+                self._view.judged(one.judgement)
             if self._live or fold.heard_ms >= self._live_from_ms:
                 for row in one.window.rows.values():
                     self._outbox.put(JUDGE, self._settings.kpi_topic, row_key(row), encode_row(row), 0)
@@ -304,7 +308,9 @@ class Watch:
     def _swap(self, old: Fold, fold: Fold, late: Iterable[Told], first_ms: int) -> None:
         """Go on with another fold of the same records, and publish what it says otherwise."""
         self._fold = fold
-        self._view.judged_anew(Judgement(tuple(fold.verdicts.values()), tuple(fold.incidents.values())))
+        if self._live:
+            self._view.judged_anew(_latest(fold))
+            self._view.count_anew()
         changed = [one for one in fold.incidents.values() if one != old.incidents.get(one.id)]
         gone = [one for one in old.incidents.values() if one.id not in fold.incidents and one.updated_ms > first_ms]
         self._withdraw(gone)
@@ -315,3 +321,8 @@ class Watch:
         else:
             self._told = {one.id: one for one in [*self._told.values(), *changed] if one.id in fold.incidents}
         logger.info("judged_anew offset=%d changed=%d withdrawn=%d", fold.position, len(changed), len(gone))
+
+
+def _latest(fold: Fold) -> Judgement:
+    """What a reader has to know who has heard nothing so far."""
+    return Judgement(tuple(fold.verdicts.values()), tuple(fold.incidents.values()))

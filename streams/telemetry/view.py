@@ -242,8 +242,11 @@ class View:
 
     def judged_anew(self, judgement: JudgementLike) -> None:
         """Take the last verdict of every series and all incidents in place of those told so far."""
-        self._add({"judged_anew": 1})
         self._take_judgement(judgement, {}, {}, [])
+
+    def count_anew(self) -> None:
+        """Count that the past was judged anew, because of what an operator announced or said."""
+        self._add({"judged_anew": 1})
 
     def calendar(self, notes: Sequence[NoteLike], labels: Sequence[str]) -> None:
         """Take what is announced, and the label of each incident that has one."""
