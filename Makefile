@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help demo test check check-generated format generate bench detection kafka soak fuzz clean
+.PHONY: help demo test check check-generated format generate bench detection attribution kafka soak fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -53,6 +53,9 @@ bench: .venv/.dev ## the live path beside a bare consumer loop; last line ratio=
 
 detection: .venv/.dev ## recall, delay and false pages of the detectors on simulated shops
 	$(BIN)/python -m benchmarks.detection $(ARGS)
+
+attribution: .venv/.dev ## how well causes of a loss are named on generated cubes, beside Adtributor
+	$(BIN)/python -m benchmarks.attribution $(ARGS)
 
 kafka: .venv/.dev ## a native Apache Kafka (Java 17, jars by Maven) on 127.0.0.1 until Ctrl-C
 	$(BIN)/python -m tests.support.kafka.native $(ARGS)
