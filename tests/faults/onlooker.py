@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,7 +16,7 @@ from streams.engine.engine import Engine
 from streams.engine.rows import Row, encode_row, row_key
 from streams.live.settings import LiveSettings
 from tests.invariants.driving import cells_of, unequal_cells
-from tests.support.live import batch_of
+from tests.support.live import batch_of, until
 from tests.support.reference import SourceRecord, arrival_order, reference_rows
 
 __all__ = ["Onlooker", "Told", "Twins"]
@@ -62,11 +62,21 @@ class Onlooker:
         """The last value of each key of a topic of the workers."""
         return {one.key: one.value for one in list(self.history[topic])}
 
-    def seen(self) -> int:
-        """Records of the sources seen so far."""
+    def lacks(self, ends: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+        """Those of the offsets behind sources' records that have not been reached."""
         if self._failure is not None:
             raise self._failure
-        return sum(len(records) for records in self.sources.values())
+        come = {place: records[-1].offset + 1 for place, records in self.sources.items() if records}
+        return {place: end for place, end in ends.items() if come.get(place, 0) < end}
+
+    def poison(self) -> set[bytes]:
+        """Keys of the dead letters of all that the shop spoilt; it marks it by the record's key, or by none."""
+        return {
+            f"{topic}|{partition}|{one.offset}".encode()
+            for (topic, partition), records in self.sources.items()
+            for one in records
+            if one.key is None or one.key.startswith(b"poison-")
+        }
 
     def _run(self) -> None:
         try:
@@ -117,12 +127,10 @@ class Twins:
         self.rejected: dict[bytes, str] = {}
         """Reasons by key of the dead letter."""
 
-    def follow(self, records: int, seconds: float) -> None:
-        """Take all that the shop has written, so many records in all."""
-        deadline = time.monotonic() + seconds
-        while self._onlooker.seen() < records and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert self._onlooker.seen() >= records, f"{self._onlooker.seen()} of {records} records can be read"
+    def follow(self, ends: Mapping[tuple[str, int], int], seconds: float) -> None:
+        """Take all that the shop has written, up to these offsets."""
+        until(lambda: not self._onlooker.lacks(ends), seconds=seconds)
+        assert not self._onlooker.lacks(ends), f"cannot be read: {self._onlooker.lacks(ends)}"
         for partition, engine in enumerate(self._engines):
             for topic in self._settings.source_topics:
                 place = topic, partition

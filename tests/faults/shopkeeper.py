@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
 from typing import Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
 from streams.live.settings import LiveSettings
 from streams.simulate import Shop, ShopSpec
 from streams.simulate.shop import SimRecord
 
-__all__ = ["Coordinates", "Shopkeeper", "calm_shop"]
+__all__ = ["Shopkeeper", "calm_shop"]
 
 STEP_SECONDS = 0.2
 STOP_SECONDS = 5.0
-Coordinates = tuple[str, int, int]
-"""Topic, partition, offset."""
 
 
 def calm_shop(settings: LiveSettings, seed: int, sessions_per_minute: float) -> ShopSpec:
@@ -50,8 +48,8 @@ class Shopkeeper:
         self._settings, self._shop, self._speed, self._partitions = settings, Shop(shop), speed, partitions
         self.now_ms = self.start_ms = start_ms
         """Up to here the shop's time is on the topics; moved when a step is done."""
-        self.poison: set[Coordinates] = set()
-        self.records = 0
+        self.ends: dict[tuple[str, int], int] = {}
+        """Offset behind the last record written, by topic and partition."""
         self.silent: set[int] = set()
         """Partitions for which nothing is written: what they would have brought never happens."""
         self._open, self._idle, self._over = threading.Event(), threading.Event(), threading.Event()
@@ -114,28 +112,20 @@ class Shopkeeper:
         self.now_ms = until_ms
 
     async def _send(self, producer: AIOKafkaProducer, records: list[SimRecord], append_ms: int) -> None:
-        while not self._over.is_set():
-            try:
-                futures = [
-                    await producer.send(
-                        one.topic, one.value, key=one.key, partition=self._place(one), timestamp_ms=append_ms
-                    )
-                    for one in records
-                ]
-                told = await asyncio.gather(*futures)
-                break
-            except KafkaError:
-                # Whatever of it was written comes twice then, which is one of the things that happen to records.
-                await asyncio.sleep(0.2)
-        self.records += len(records)
-        self.poison.update(
-            (one.topic, one.partition, one.offset) for one, of in zip(told, records, strict=True) if spoilt(of)
-        )
+        while records and not self._over.is_set():
+            sending = [
+                await producer.send(
+                    one.topic, one.value, key=one.key, partition=self._place(one), timestamp_ms=append_ms
+                )
+                for one in records
+            ]
+            told = await asyncio.gather(*sending, return_exceptions=True)
+            for one in told:
+                if not isinstance(one, BaseException):
+                    place = one.topic, one.partition
+                    self.ends[place] = max(self.ends.get(place, 0), one.offset + 1)
+            # One of which nothing is known is written again, and comes twice perhaps, as records do.
+            records = [record for record, one in zip(records, told, strict=True) if isinstance(one, BaseException)]
 
     def _place(self, record: SimRecord) -> int:
         return (murmur2(record.key or record.value) & 0x7FFFFFFF) % self._partitions
-
-
-def spoilt(record: SimRecord) -> bool:
-    """Whether the shop spoilt this record on purpose."""
-    return record.key is None or record.key.startswith(b"poison-")

@@ -66,6 +66,9 @@ class Soak:
             "name": f"soak{seed}-{int(time.time())}",
             "session_timeout": SESSION_SECONDS,
             "engine": DIMENSIONS,
+            # Small pieces and many steps: a state is a long chain here, of several owners, however small it is.
+            "piece_bytes": 700,
+            "pace": [30, 2_000, 12],
         }
         self.settings = settings_of(told)
         self.partitions = set_up_topics(self.settings)
@@ -174,7 +177,7 @@ class Soak:
         """Seconds until every row was as it should be; raises with the difference."""
         self.shop.pause()
         started = time.monotonic()
-        self.twins.follow(self.shop.records, 60)
+        self.twins.follow(self.shop.ends, 60)
         self._until_equal("rows", self._rows_differ)
         took = time.monotonic() - started
         self._until_equal("dead letters", self._letters_differ)
@@ -210,7 +213,7 @@ class Soak:
         found, expected = set(self.onlooker.last(self.settings.dead_letter_topic)), set(self.twins.rejected)
         if found != expected:
             return f"missing {sorted(expected - found)[:5]}, extra {sorted(found - expected)[:5]}"
-        poison = {"|".join(map(str, one)).encode() for one in self.shop.poison}
+        poison = self.onlooker.poison()
         spoilt = {key for key, reason in self.twins.rejected.items() if reason != "too_late"}
         return f"poison {sorted(poison ^ spoilt)[:5]}" if poison != spoilt else ""
 
@@ -294,7 +297,8 @@ def summary(soak: Soak, seconds: float) -> list[str]:
         f"faults: {happened}",
         f"why workers ended themselves: {dict(soak.crew.reasons)}",
         f"workers ended: {ended}; rebalances: {len(soak.crew.generations)}; judges: {soak.crew.judges}",
-        f"records: {soak.shop.records}; rows: {len(soak.twins.rows)}; poison: {len(soak.shop.poison)}; "
+        f"records: {sum(soak.shop.ends.values())}; rows: {len(soak.twins.rows)}; "
+        f"poison: {len(soak.onlooker.poison())}; "
         f"dead letters: {len(soak.twins.rejected)}; windows judged: {soak.calm.windows}; verdicts: {soak.verdicts}; "
         f"pages of metrics: {soak.scraper.pages}; a partition told of by two workers for at most "
         f"{soak.scraper.longest_twice:.0f} s; minutes: {seconds / 60:.1f}",

@@ -1,6 +1,7 @@
 """Live workers as processes, records in, rows out, and the same records through an engine in this process."""
 
 import asyncio
+import http.client
 import json
 import signal
 import subprocess
@@ -192,7 +193,7 @@ def metrics(worker: WorkerProcess) -> str:
     try:
         with urllib.request.urlopen(f"{worker.url}/metrics", timeout=2) as page:
             return str(page.read().decode())
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return ""
 
 
