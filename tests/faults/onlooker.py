@@ -62,18 +62,23 @@ class Onlooker:
         """The last value of each key of a topic of the workers."""
         return {one.key: one.value for one in list(self.history[topic])}
 
+    def incomplete(self) -> set[bytes]:
+        """Keys of merged rows that went without a partition at some time."""
+        told = list(self.history[self._settings.kpi_topic])
+        return {one.key for one in told if one.value and b'"missing_partitions":[' in one.value}
+
     def lacks(self, ends: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
         """Those of the offsets behind sources' records that have not been reached."""
         if self._failure is not None:
             raise self._failure
-        come = {place: records[-1].offset + 1 for place, records in self.sources.items() if records}
+        come = {place: records[-1].offset + 1 for place, records in list(self.sources.items()) if records}
         return {place: end for place, end in ends.items() if come.get(place, 0) < end}
 
     def poison(self) -> set[bytes]:
         """Keys of the dead letters of all that the shop spoilt; it marks it by the record's key, or by none."""
         return {
             f"{topic}|{partition}|{one.offset}".encode()
-            for (topic, partition), records in self.sources.items()
+            for (topic, partition), records in list(self.sources.items())
             for one in records
             if one.key is None or one.key.startswith(b"poison-")
         }

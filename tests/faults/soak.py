@@ -288,22 +288,31 @@ def run(seed: int, kind: str, rounds: Sequence[Sequence[str]]) -> tuple[Soak, li
 HEAD = ("round", "faults", "hours of the shop", "seconds to equal rows", "rows", "result")
 
 
-def summary(soak: Soak, seconds: float) -> list[str]:
-    """What a run has been through, in lines."""
-    happened = ", ".join(f"{name} {times}" for name, times in sorted(soak.happened.items()))
-    ended = ", ".join(f"{name} {times}" for name, times in sorted(soak.crew.ended.items()))
-    own = ", ".join(f"{one.kind} of {'+'.join(one.kpis)}" for one in soak.calm.incidents.values()) or "none"
-    return [
-        f"faults: {happened}",
-        f"why workers ended themselves: {dict(soak.crew.reasons)}",
-        f"workers ended: {ended}; rebalances: {len(soak.crew.generations)}; judges: {soak.crew.judges}",
-        f"records: {sum(soak.shop.ends.values())}; rows: {len(soak.twins.rows)}; "
-        f"poison: {len(soak.onlooker.poison())}; "
-        f"dead letters: {len(soak.twins.rejected)}; windows judged: {soak.calm.windows}; verdicts: {soak.verdicts}; "
-        f"pages of metrics: {soak.scraper.pages}; a partition told of by two workers for at most "
-        f"{soak.scraper.longest_twice:.0f} s; minutes: {seconds / 60:.1f}",
-        f"incidents of the same shop without faults: {own}; more with faults: {len(soak.false_pages)}",
-    ]
+def summary(soak: Soak, seconds: float) -> dict[str, str]:
+    """What a run has been through, by name."""
+    own = [f"{one.kind} of {'+'.join(one.kpis)}" for one in soak.calm.incidents.values()]
+    return {
+        "faults": ", ".join(f"{name} {times}" for name, times in sorted(soak.happened.items())),
+        "ends of workers": ", ".join(f"{name} {times}" for name, times in sorted(soak.crew.ended.items())),
+        "last words of workers that ended themselves": "; ".join(
+            f"{words} ({times})" for words, times in soak.crew.reasons.most_common()
+        )
+        or "none did",
+        "rebalances": str(len(soak.crew.generations)),
+        "judges": str(soak.crew.judges),
+        "records": str(sum(soak.shop.ends.values())),
+        "rows": str(len(soak.twins.rows)),
+        "poison": str(len(soak.onlooker.poison())),
+        "dead letters": str(len(soak.twins.rejected)),
+        "windows judged": str(soak.calm.windows),
+        "verdicts": str(soak.verdicts),
+        "merged rows that went without a partition at first": str(len(soak.onlooker.incomplete())),
+        "pages of metrics": str(soak.scraper.pages),
+        "longest time that two workers told of one partition": f"{soak.scraper.longest_twice:.0f} s",
+        "incidents of the same shop without faults": ", ".join(own) or "none",
+        "incidents beside them": str(len(soak.false_pages)),
+        "minutes": f"{seconds / 60:.1f}",
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -320,11 +329,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(" | ".join(HEAD), flush=True)
     started = time.monotonic()
     soak, table = run(told.seed, told.broker, planned(told.seed, None if told.long else told.faults))
-    lines = [f"seed {told.seed}, {told.broker}", *summary(soak, time.monotonic() - started)]
+    facts = {"seed": str(told.seed), "broker": told.broker, **summary(soak, time.monotonic() - started)}
+    lines = [f"{name}: {fact}" for name, fact in facts.items()]
     print("\n".join(lines))
     if told.table:
         rows = ["| " + " | ".join(line) + " |" for line in (HEAD, ("---",) * len(HEAD), *table)]
-        told.table.write_text("\n\n".join(lines) + "\n\n" + "\n".join(rows) + "\n", encoding="utf-8")
+        facts_told = ["| what | seen |", "|---|---|", *(f"| {name} | {fact} |" for name, fact in facts.items())]
+        told.table.write_text("\n".join([*facts_told, "", *rows]) + "\n", encoding="utf-8")
     print("\n".join(soak.findings))
     print(f"{len(table)} rounds equal, {len(soak.findings)} findings")
     return 1 if soak.findings else 0
