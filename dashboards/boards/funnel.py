@@ -142,6 +142,20 @@ ONE_KPI = Row(
             (Query(_kpi("score", CHOSEN, 'dimension="$dimension"'), "{{value}}"),),
             alarm_from=1,
         ),
+        Panel(
+            "Smallest drop of $kpi that would be seen",
+            "The smallest change for the worse that would be found within ten windows, as a share of what is "
+            "expected. It grows where little is counted: at night only a total loss may be visible.",
+            "percentunit",
+            (Query(_kpi("smallest_visible_drop_ratio", CHOSEN, WHOLE), "$kpi"),),
+        ),
+        Panel(
+            "Smallest drop that would be seen",
+            "The same of every judged KPI of the whole shop, at this moment.",
+            "percentunit",
+            (Query(f"sort({_kpi('smallest_visible_drop_ratio', WHOLE)})", "{{kpi}}"),),
+            "bars",
+        ),
     ),
 )
 
@@ -181,7 +195,7 @@ INCIDENTS = Row(
         ),
         Panel(
             "Said of incidents",
-            "Incidents that an operator has labelled, by label, and how often the past was judged anew for it in a day.",
+            "Incidents that an operator has labelled, and how often in a day the past was judged anew for it.",
             "short",
             (
                 Query(f"max by (label) ({series('funnel_calendar_labels')})", "{{label}}"),

@@ -11,7 +11,16 @@ _KPI = ("kpi", "dimension", "value")
 RECORDINGS: tuple[Recording, ...] = (
     *(
         Recording(f"kpi:funnel_kpi_{part}:max", each(f"funnel_kpi_{part}"), _KPI)
-        for part in ("value", "successes", "trials", "expected", "lower", "upper", "score")
+        for part in (
+            "value",
+            "successes",
+            "trials",
+            "expected",
+            "lower",
+            "upper",
+            "score",
+            "smallest_visible_drop_ratio",
+        )
     ),
     Recording(
         "kpi:funnel_kpi_active:max",

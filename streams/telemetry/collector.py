@@ -217,6 +217,8 @@ def _samples(reading: KpiReading, verdict: Verdict | None) -> Iterator[tuple[str
         if bound is not None:
             yield f"funnel_kpi_{name}", (), bound
     yield "funnel_kpi_score", (), verdict.score
+    if verdict.smallest_drop is not None:
+        yield "funnel_kpi_smallest_visible_drop_ratio", (), verdict.smallest_drop
     side = _direction(verdict)
     for direction in names.DIRECTIONS:
         yield "funnel_kpi_active", (direction,), int(verdict.active and direction == side)

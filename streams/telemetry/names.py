@@ -133,6 +133,12 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("funnel_kpi_lower", "gauge", "Lower end of the expected range.", SERIES),
     Metric("funnel_kpi_upper", "gauge", "Upper end of the expected range.", SERIES),
     Metric("funnel_kpi_score", "gauge", "How unusual: 0 is calm, 1 the border, without a ceiling.", SERIES),
+    Metric(
+        "funnel_kpi_smallest_visible_drop_ratio",
+        "gauge",
+        "Smallest change for the worse that ten windows would show now, as a share; 1 is all of it.",
+        SERIES,
+    ),
     Metric("funnel_kpi_active", "gauge", "1 while a persisted verdict stands, by side.", (*SERIES, "direction")),
     Metric("funnel_kpi_unsure", "gauge", "1 while the expectation cannot be trusted.", SERIES),
     Metric("funnel_verdict_series", "gauge", "Judged series by state of their latest verdict.", ("state",)),

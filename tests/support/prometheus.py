@@ -86,6 +86,7 @@ def verdict(kpi: str = "conversion_ratio", segment: tuple[tuple[str, str], ...] 
         "score": 0.25,
         "active": False,
         "since_ms": None,
+        "smallest_drop": 0.42,
     }
     return Verdict(kpi, segment, **(calm | told))
 

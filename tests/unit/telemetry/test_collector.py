@@ -4,6 +4,7 @@ import re
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from detectors.seasonal import Note
 from streams import events
 from streams.telemetry import names
 from streams.telemetry.collector import registry_of
@@ -191,3 +192,28 @@ def test_the_last_record_of_a_partition_survives_what_else_is_told_of_it_and_goe
     assert value(scrape(view), "funnel_last_record_timestamp_seconds", partition="3") == 7.0
     view.assigned((), 4)
     assert value(scrape(view), "funnel_last_record_timestamp_seconds", partition="3") is None
+
+
+def test_notes_in_force_are_told_by_kind_and_labels_by_name() -> None:
+    view = busy_view()
+    end_ms = view.snapshot().window.end_ms  # type: ignore[union-attr]
+    hour = 3_600_000
+    around = Note("campaign", end_ms - hour, end_ms + hour, "sale", (("channel", "sem"),))
+    view.calendar([around, around._replace(start_ms=end_ms), around._replace(kind="holiday")], ["expected", "expected"])
+    told = scrape(view)
+    assert value(told, "funnel_calendar_notes", kind="campaign") == 1
+    assert value(told, "funnel_calendar_notes", kind="holiday") == 1
+    assert value(told, "funnel_calendar_labels", label="expected") == 2
+    assert value(told, "funnel_calendar_labels", label="new-normal") == 0
+
+
+def test_judging_anew_puts_its_judgement_in_place_of_the_old_one() -> None:
+    view = View()
+    view.judge_live()
+    view.judged(Told((verdict("orders", active=True, kind="drop"),), (incident("drop"),)))
+    view.judged_anew(Told((verdict("orders"),), ()))
+    view.count_anew()
+    told = scrape(view)
+    assert value(told, "funnel_open_incidents", kind="drop") == 0
+    assert value(told, "funnel_kpi_active", kpi="orders", dimension="all", value="all", direction="below") == 0
+    assert value(told, "funnel_judged_anew_total") == 1
