@@ -28,6 +28,7 @@ __all__ = [
     "describe_topics",
     "first_offset_since",
     "log_bounds",
+    "may_pass",
     "partition_count",
     "read_topic",
     "refuse_closed_group",
@@ -35,6 +36,7 @@ __all__ = [
 
 TOPIC_ALREADY_EXISTS = 36
 POLL_MS = 200
+NO_BROKER = "no broker answers"
 
 
 class TopicInfo(NamedTuple):
@@ -60,6 +62,18 @@ class LogBounds(NamedTuple):
     end: int
 
 
+def may_pass(error: BrokerError) -> bool:
+    """Whether what ``broker_errors`` turned into this is over once the broker is back.
+
+    >>> may_pass(BrokerError("no such topic"))
+    False
+    """
+    cause = error.__cause__
+    if isinstance(cause, KafkaConnectionError):
+        return error.problem == NO_BROKER
+    return isinstance(cause, KafkaError) and bool(cause.retriable)
+
+
 @contextlib.contextmanager
 def broker_errors(client_args: Mapping[str, Any]) -> Iterator[None]:
     """Turn what aiokafka raises into a ``BrokerError`` that names the broker and the way out."""
@@ -68,7 +82,7 @@ def broker_errors(client_args: Mapping[str, Any]) -> Iterator[None]:
     except KafkaConnectionError as error:
         refusal = why_refused(client_args)
         raise BrokerError(
-            refusal.problem if refusal else "no broker answers",
+            refusal.problem if refusal else NO_BROKER,
             key="kafka.bootstrap",
             value=client_args.get("bootstrap_servers"),
             way_out=refusal.way_out if refusal else "start the broker, or correct the address",

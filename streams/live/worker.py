@@ -21,7 +21,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.errors import BrokerError, FunnelwatchError
-from streams.kafka import first_offset_since, refuse_closed_group
+from streams.kafka import first_offset_since, may_pass, refuse_closed_group
 from streams.live.announcements import Announcements
 from streams.live.app import build_app
 from streams.live.checkpoint import Checkpoints
@@ -46,6 +46,9 @@ SLICE_SECONDS = 0.02
 
 FRESH_MS = 900
 """So long an answer on the KPI topic is the latest word: less than the margin that the judge gives the clock."""
+
+RETRY_SECONDS = 0.5
+"""Between two attempts to recover while the broker is away."""
 
 GC_THRESHOLDS = (50_000, 20, 100)
 
@@ -239,17 +242,38 @@ class Worker:
 
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
         try:
-            await self._recover()
+            await self._recover_in_time()
         except asyncio.CancelledError:
             if self._stop.is_set():
                 raise
             # Faust would end its recovery without a word here, and the worker would wait for ever.
-            self.fail(RuntimeError("recovery was cancelled"))
+            way_out = "start the worker again; it goes on from its snapshots"
+            self.fail(BrokerError("the recovery of the state was cut short", way_out=way_out))
         except Exception as error:
             self.fail(error)
         if self._failure is not None:
             # To Faust this is a rebalance that another one has overtaken: it goes no further, and says nothing.
             raise IllegalStateError("no state")
+
+    async def _recover_in_time(self) -> None:
+        """Recover, and try again as long as the broker is away; how long that may last is the watchdog's concern."""
+        app = self._app
+        generation = None if app is None else app.consumer_generation_id
+        while app is not None and not self._stop.is_set() and app.consumer_generation_id == generation:
+            try:
+                await self._recover()
+                return
+            except BrokerError as error:
+                if not may_pass(error):
+                    raise
+                logger.warning("recovery_interrupted %s", error)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # aiokafka lets out the cancellation of a task of its own where a connection goes as it comes.
+                logger.warning("recovery_interrupted by a cancelled connection")
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _recover(self) -> None:
         app = self._app

@@ -1,11 +1,16 @@
-"""What a worker does with the records of the KPI topic, of which none may get lost on the way to the judge."""
+"""A worker as the judge, of whose records none may get lost, and a worker whose recovery is disturbed."""
 
 import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError, NotLeaderForPartitionError
+
 from streams.engine.rows import Row, encode_row
+from streams.errors import BrokerError
+from streams.kafka import NO_BROKER
 from streams.live.settings import LiveSettings
 from streams.live.transport import Fetch
 from streams.live.worker import Worker
@@ -51,3 +56,36 @@ def test_offsets_that_compaction_left_out_are_no_loss(tmp_path: Path) -> None:
     case.take(fetch(7, 9, after=0))
     case.take(fetch(30, after=10))
     assert (case.worker.watch.position, case.sent_back) == (31, [])
+
+
+class Recovering(Worker):
+    """A worker whose recoveries end as it is told."""
+
+    def __init__(self, folder: Path, *ends: BaseException | None) -> None:
+        super().__init__(LiveSettings(), View(), folder)
+        self.ends = list(ends)
+        self._app = SimpleNamespace(consumer_generation_id=1)  # type: ignore[assignment]
+
+    async def _recover(self) -> None:
+        if (end := self.ends.pop(0)) is not None:
+            raise end
+
+
+def away(cause: KafkaError) -> BrokerError:
+    error = BrokerError(NO_BROKER)
+    error.__cause__ = cause
+    return error
+
+
+def test_a_recovery_that_the_broker_or_its_client_interrupts_is_begun_again(tmp_path: Path) -> None:
+    interrupted = [away(KafkaConnectionError()), asyncio.CancelledError(), away(NotLeaderForPartitionError()), None]
+    worker = Recovering(tmp_path, *interrupted)
+    asyncio.run(worker._on_assigned())
+    assert (worker.ends, worker._failure) == ([], None)
+
+
+def test_a_recovery_that_can_never_succeed_ends_the_worker(tmp_path: Path) -> None:
+    worker = Recovering(tmp_path, BrokerError("no such topic"), None)
+    with pytest.raises(IllegalStateError):
+        asyncio.run(worker._on_assigned())
+    assert str(worker._failure) == "no such topic"
