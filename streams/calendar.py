@@ -31,9 +31,6 @@ LabelName = Literal["incident", "expected", "new-normal"]
 LABELS: tuple[LabelName, ...] = get_args(LabelName)
 
 LONGEST_NOTE_MS = 60 * DAY_MS
-MEMORY_MS = 16 * DAY_MS
-"""How long an entry matters after its end: as far back as a new judge reads, and a day."""
-
 SLACK_MS = 10 * 60_000
 """An onset is an estimate: what an operator says of an incident holds from a little before it."""
 
@@ -131,9 +128,9 @@ class Calendar:
             self.entries[name] = after
         return min(_begin(entry) for entry in (before, after) if entry is not None)
 
-    def expired(self, now_ms: int) -> list[str]:
-        """Keys of entries that ended so long ago that nothing depends on them any more."""
-        return [key for key, entry in self.entries.items() if _end(entry) + MEMORY_MS < now_ms]
+    def ended(self, before_ms: int) -> list[str]:
+        """Keys of entries that ended before a moment."""
+        return [key for key, entry in self.entries.items() if _end(entry) < before_ms]
 
 
 def note_id(note: Note) -> str:

@@ -13,6 +13,7 @@ from detectors.base import Incident
 from streams.anomalies import encode_incident
 from streams.calendar import Calendar, LabelName
 from streams.engine.rows import encode_row, row_key
+from streams.engine.spec import DAY_MS
 from streams.errors import BrokerError, InputError
 from streams.kafka import read_topic
 from streams.kpis import counters_of
@@ -161,7 +162,7 @@ class Watch:
             if record.key is None:
                 continue
             key = record.key.decode(errors="replace")
-            forgotten = record.value is None and key in self._calendar.expired(fold.judged_ms)
+            forgotten = record.value is None and key in self._forgettable(fold)
             try:
                 since_ms = self._calendar.apply(record.key, record.value)
             except InputError as error:
@@ -256,8 +257,12 @@ class Watch:
 
     def _forget(self, fold: Fold) -> None:
         """Remove from the topic what is too old to matter; nothing that was judged depends on it."""
-        for key in self._calendar.expired(fold.judged_ms) if self._live else ():
+        for key in self._forgettable(fold) if self._live else ():
             self._outbox.put(JUDGE, self._settings.calendar_topic, key.encode(), None, 0)
+
+    def _forgettable(self, fold: Fold) -> list[str]:
+        """Entries that ended before anything that a new judge would read."""
+        return self._calendar.ended(fold.judged_ms - self._settings.judge_history_ms - DAY_MS)
 
     def _show_calendar(self, fold: Fold) -> None:
         self._view.calendar(self._calendar.notes, [label.label for label in self._calendar.labels])

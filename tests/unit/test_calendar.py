@@ -61,12 +61,12 @@ def test_notes_of_the_configuration_stay() -> None:
     assert calendar.notes == (FEAST,)
 
 
-def test_an_entry_expires_when_no_judge_reads_as_far_back() -> None:
+def test_an_entry_has_ended_behind_its_end() -> None:
     calendar = Calendar()
     key, value = encode_note(SALE)
     calendar.apply(key, value)
-    assert calendar.expired(SALE.end_ms + 16 * DAY) == []
-    assert calendar.expired(SALE.end_ms + 16 * DAY + 1) == [key.decode()]
+    assert calendar.ended(SALE.end_ms) == []
+    assert calendar.ended(SALE.end_ms + 1) == [key.decode()]
 
 
 @pytest.mark.parametrize(
