@@ -7,7 +7,6 @@ tuned it on labelled weeks of this very shop. River's detectors run behind our g
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing import Pool
@@ -50,15 +49,18 @@ class Peer(NamedTuple):
     tally: Tally
 
 
-def compare(cases: Sequence[Case], jobs: int = 1, tuning_seeds: int = 1) -> list[Peer]:
+def compare(
+    cases: Sequence[Case], jobs: int = 1, tuning_seeds: int = 1, methods: Sequence[str] = METHODS
+) -> list[Peer]:
     """Every method on every size, at its own limit and at the one for the budget."""
     told = []
     sizes = [size for size in SIZES if any(case.size == size for case in cases)]
     tuned = {size: [make_case("notes", size, seed) for seed in TUNING[:tuning_seeds]] for size in sizes}
     wanted = [*cases, *(case for each in tuned.values() for case in each)]
     with Pool(jobs) as pool:
-        scores = dict(zip([(case.size, case.seed) for case in wanted], pool.map(_all_scores, wanted, 1), strict=True))
-    for method in METHODS:
+        all_scores = pool.map(partial(_all_scores, methods), wanted, 1)
+    scores = dict(zip([(case.size, case.seed) for case in wanted], all_scores, strict=True))
+    for method in methods:
         for size in sizes:
             judge = partial(_paged, method, scores)
             limit = _limit(judge, tuned[size])
@@ -70,11 +72,13 @@ def compare(cases: Sequence[Case], jobs: int = 1, tuning_seeds: int = 1) -> list
 
 
 def _limit(judge: Callable[[Case, float], Run], cases: Sequence[Case], budget: float = 1.0) -> float:
-    """The lowest limit that keeps the budget on the tuning seeds."""
-    return next(
-        (float(limit) for limit in LIMITS if score(judge(case, float(limit)) for case in cases).false_a_week <= budget),
-        float(LIMITS[-1]),
-    )
+    """The lowest limit from which on all keep the budget on the tuning seeds."""
+    kept = float(LIMITS[-1])
+    for limit in LIMITS[::-1]:
+        if score(judge(case, float(limit)) for case in cases).false_a_week > budget:
+            break
+        kept = float(limit)
+    return kept
 
 
 def _paged(method: str, scores: dict[tuple[str, int], dict[str, Floats]], case: Case, limit: float) -> Run:
@@ -87,16 +91,16 @@ def _paged(method: str, scores: dict[tuple[str, int], dict[str, Floats]], case: 
     return Run(case, pages, list(zip(first.tolist(), [*ends.tolist(), case.minutes][: len(first)], strict=True)))
 
 
-def _all_scores(case: Case) -> dict[str, Floats]:
+def _all_scores(methods: Sequence[str], case: Case) -> dict[str, Floats]:
     """Scores of every method, [KPI, minute]."""
-    told = {method: np.zeros((len(KPIS), case.minutes)) for method in METHODS}
     rows = _observations(case)
-    for number, seen in enumerate(rows):
-        told["static"][number] = _static(seen, case)
-        told["3-sigma"][number] = _three_sigma(seen)
-        for method in METHODS[2:]:
-            told[method][number] = _river(method, seen)
-    return told
+    return {method: np.stack([_scores(method, seen, case) for seen in rows]) for method in methods}
+
+
+def _scores(method: str, seen: Sequence[Observation], case: Case) -> Floats:
+    if method == "static":
+        return _static(seen, case)
+    return _three_sigma(seen) if method == "3-sigma" else np.array(_river(method, seen))
 
 
 def _observations(case: Case) -> list[list[Observation]]:
@@ -129,16 +133,15 @@ def _static(seen: Sequence[Observation], case: Case) -> Floats:
     return told
 
 
-def _three_sigma(seen: Sequence[Observation]) -> list[float]:
-    """Distance below the mean of the last hour over three of its standard deviations."""
-    hour: deque[float] = deque(maxlen=HOUR)
-    told = []
-    for observation in seen:
-        value = observation.value
-        if value is None:
-            told.append(0.0)
-            continue
-        spread = float(np.std(hour)) if len(hour) == HOUR else 0.0
-        told.append(max(0.0, float(np.mean(hour)) - value) / (3 * spread) if spread > 0 else 0.0)
-        hour.append(value)
+def _three_sigma(seen: Sequence[Observation]) -> Floats:
+    """Distance below the mean of the hour before over three of its standard deviations."""
+    told = np.zeros(len(seen))
+    there = np.flatnonzero([one.value is not None for one in seen])
+    values = np.array([seen[place].value for place in there], dtype=float)
+    if len(values) <= HOUR:
+        return told
+    hours = np.lib.stride_tricks.sliding_window_view(values, HOUR)[:-1]
+    spread = hours.std(axis=1)
+    gap = np.maximum(hours.mean(axis=1) - values[HOUR:], 0.0)
+    told[there[HOUR:]] = np.where(spread > 0, gap / np.maximum(3 * spread, 1e-12), 0.0)
     return told

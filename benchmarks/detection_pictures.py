@@ -221,7 +221,7 @@ def _delay_curve(sessions: float) -> list[tuple[float, float]]:
 def _first(
     detector: RatioDetector, good: NDArray[np.float64], base: NDArray[np.float64], minute: int, size: float
 ) -> int:
-    """Minutes until the score reaches 1.0 from here on, when a share of the successes is lost; ``LONGEST`` for never."""
+    """Minutes until the score reaches 1.0 when a share of the successes is lost from here on; ``LONGEST``: never."""
     own, rng = copy.deepcopy(detector), np.random.default_rng(minute)
     for after in range(LONGEST):
         left = float(rng.binomial(int(good[after]), 1 - size))
