@@ -107,6 +107,13 @@ def _weeks(name: str, size: str, seed: int, rng: np.random.Generator) -> Case:
     return Case(name, size, seed, 21, 7 * DAY, (*taken, *labels), Traits(zone="Asia/Shanghai"))
 
 
+def _silent(name: str, size: str, seed: int, rng: np.random.Generator) -> Case:
+    """The first two of those weeks, with a calendar that knows nothing."""
+    weeks = _weeks(name, size, seed, rng)
+    labels = tuple(label for label in weeks.labels if label.end + APART <= 14 * DAY)
+    return replace(weeks, days=14, labels=labels)
+
+
 def _cold(name: str, size: str, seed: int, rng: np.random.Generator) -> Case:
     """Three hours of history from any hour on, then two days."""
     labels = _placed(rng, _some(rng, 5), 3 * 60, 2 * DAY, [])
@@ -152,14 +159,14 @@ def _gaps(name: str, size: str, seed: int, rng: np.random.Generator) -> Case:
 
 CASES = {
     "notes": _weeks,
-    "silent": _weeks,
+    "silent": _silent,
     "cold": _cold,
     "young": _young,
     "steps": _steps,
     "growth": _growth,
     "gaps": _gaps,
 }
-"""``silent`` is ``notes`` with a calendar that knows nothing."""
+"""``silent`` is ``notes``, but for the calendar and the last week."""
 
 
 def _mixed(seed: int, size: str) -> int:
