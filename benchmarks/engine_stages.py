@@ -1,6 +1,8 @@
 """Cost of the engine by stage, beside a bare loop (parse and count) over the same bytes, in turns in the same run.
 
-    python benchmarks/engine_stages.py [EVENTS]
+    python -m benchmarks.engine_stages [--events 150000] [--shop]
+
+The stream is that of ``make_lines``, in one topic; with ``--shop`` it is a simulated shop's, in two.
 
 Of several rounds the best time of each batch counts. Ratios to the bare loop repeat within about a tenth; microseconds
 of processor time depend on the machine.
@@ -8,9 +10,10 @@ of processor time depend on the machine.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from time import process_time
 from typing import Any
@@ -18,10 +21,14 @@ from typing import Any
 import orjson
 
 from streams.engine import NO_APPEND_TIME, Batch, Engine, EngineSpec, SourceSpec
+from streams.simulate.shop import Shop
+from streams.simulate.spec import ShopSpec
 
 START_MS = 1_772_366_400_000
 EVENTS_PER_SECOND = 200
 FETCH = 2_000
+SESSIONS_PER_MINUTE = 1_500.0
+"""Of the simulated shop."""
 ROUNDS = 4
 """What else the machine does disturbs one round here and another there."""
 CHANNELS = ("sem", "seo", "direct", "mail", "social", "affiliate")
@@ -123,52 +130,93 @@ class Stages:
         setattr(owner, name, timed)
 
 
-def bare(values: list[bytes], counts: dict[str, int]) -> None:
+def bare(values: Sequence[bytes | None], counts: dict[str, int]) -> None:
     """The least that any consumer does: parse and count."""
     loads = orjson.loads
     for value in values:
-        kind = loads(value)["event_type"]
+        try:
+            kind = loads(value or b"")["event_type"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            kind = "poison"
         counts[kind] = counts.get(kind, 0) + 1
 
 
-def one_round(lines: list[bytes], best: dict[tuple[str, int], float]) -> str:
-    """Both in turns over all batches; keeps the least time of each part of each batch. Returns what was run."""
-    engine = Engine(EngineSpec(sources=(SourceSpec("clickstream"),)), 0)
-    stages = Stages(engine)
-    counts: dict[str, int] = {}
-    rows = 0
+def stream_batches(count: int) -> list[list[Batch]]:
+    """Fetches of the seeded stream: one topic, no keys and no append times, as in a file."""
+    lines = make_lines(count)
+    fetches = []
     for start in range(0, len(lines), FETCH):
         values = lines[start : start + FETCH]
         size = len(values)
-        batch = Batch("clickstream", 0, range(start, start + size), [NO_APPEND_TIME] * size, [None] * size, values)
+        offsets = range(start, start + size)
+        fetches.append([Batch("clickstream", 0, offsets, [NO_APPEND_TIME] * size, [None] * size, values)])
+    return fetches
+
+
+def shop_batches(count: int) -> list[list[Batch]]:
+    """Fetches of a simulated shop: two topics, records with keys and append times."""
+    offsets: dict[str, int] = {"clickstream": 0, "orders": 0}
+    fetches: list[list[Batch]] = []
+    waiting: list[Any] = []
+    shop = Shop(ShopSpec(sessions_per_minute=SESSIONS_PER_MINUTE, rhythm=0.0))
+    for number, record in enumerate(shop.events(START_MS, START_MS + 86_400_000), start=1):
+        waiting.append(record)
+        if len(waiting) == FETCH or number == count:
+            fetches.append([])
+            for topic, first in offsets.items():
+                told = [one for one in waiting if one.topic == topic]
+                offsets[topic] = first + len(told)
+                columns = ([one.append_ms for one in told], [one.key for one in told], [one.value for one in told])
+                fetches[-1].append(Batch(topic, 0, range(first, first + len(told)), *columns))
+            waiting = []
+        if number == count:
+            break
+    return fetches
+
+
+def one_round(fetches: list[list[Batch]], best: dict[tuple[str, int], float]) -> str:
+    """Both in turns over all fetches; keeps the least time of each part of each fetch. Returns what was run."""
+    engine = Engine(EngineSpec(sources=tuple(SourceSpec(batch.topic) for batch in fetches[0])), 0)
+    stages = Stages(engine)
+    counts: dict[str, int] = {}
+    rows = 0
+    for number, batches in enumerate(fetches):
         before = dict(stages.spent)
         started = process_time()
-        bare(values, counts)
+        for batch in batches:
+            bare(batch.values, counts)
         between = process_time()
-        engine.push(batch)
+        for batch in batches:
+            engine.push(batch)
         rows += len(engine.drain().rows)
         ended = process_time()
         spent = {"bare": between - started, "total": ended - between}
         spent |= {stage: stages.spent[stage] - before[stage] for stage in STAGES}
         for part, seconds in spent.items():
-            best[part, start] = min(best.get((part, start), seconds), seconds)
+            best[part, number] = min(best.get((part, number), seconds), seconds)
     return f"{engine.open_sessions} sessions, {rows} rows"
 
 
-def main(count: int) -> None:
-    """Print microseconds an event and ratios, of the best of some rounds batch by batch."""
-    lines = make_lines(count)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print microseconds an event and ratios, of the best of some rounds fetch by fetch."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=150_000)
+    parser.add_argument("--shop", action="store_true")
+    told = parser.parse_args(arguments)
+    fetches = shop_batches(told.events) if told.shop else stream_batches(told.events)
+    values = [value for batches in fetches for batch in batches for value in batch.values]
     gc.collect()
     gc.freeze()
     best: dict[tuple[str, int], float] = {}
-    told = [one_round(lines, best) for _ in range(ROUNDS)][-1]
+    found = [one_round(fetches, best) for _ in range(ROUNDS)][-1]
     sums: dict[str, float] = {}
     for (part, _), seconds in best.items():
         sums[part] = sums.get(part, 0.0) + seconds
-    print(f"{len(lines)} events, {sum(map(len, lines)) // len(lines)} bytes, {told}")
+    print(f"{len(values)} events, {sum(len(one or b'') for one in values) // len(values)} bytes, {found}")
     for part in ("bare", *STAGES, "total"):
-        print(f"{part:12} {sums[part] * 1e6 / len(lines):6.2f} us {sums[part] / sums['bare']:6.2f} x bare")
+        print(f"{part:12} {sums[part] * 1e6 / len(values):6.2f} us {sums[part] / sums['bare']:6.2f} x bare")
+    return 0
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 150_000)
+    sys.exit(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -13,6 +13,7 @@ __all__ = [
     "EVENT_TYPES",
     "FIELD_NAMES",
     "KIND_OF_TYPE",
+    "LONGEST_ID",
     "MAX_QUANTITY",
     "OPENERS",
     "ORDER_EVENTS",
@@ -130,6 +131,10 @@ MAX_QUANTITY: Final = 10**12
 """A quantity beyond it is a defect: sums stay below 2**63."""
 
 
+LONGEST_ID: Final = 128
+"""A longer id is kept as its hash."""
+
+
 class Item(msgspec.Struct, gc=False):
     """One line of a cart, an order or a list; product dimensions are added by the format."""
 
@@ -171,3 +176,8 @@ class Event(msgspec.Struct, gc=False, rename={"kind": " kind", "key": " key", "e
     noted_ms: int = msgspec.field(default=0, name=" noted")
     """Stream time after the arrival."""
     late: bool = msgspec.field(default=False, name=" late")
+    origin: Any = msgspec.field(default=None, name=" origin")
+    """The ``Origin`` of its record, which is at ``place`` there; needed where it is read again."""
+    place: int = msgspec.field(default=0, name=" place")
+    part: int = msgspec.field(default=0, name=" part")
+    """Its place among the events of its record."""

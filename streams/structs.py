@@ -27,7 +27,8 @@ def plainly_stored(struct: Some) -> Some:
     Point(x=3)
     """
     config = struct.__struct_config__
-    assert not config.frozen and config.gc is False, struct
+    assert not config.frozen, struct
+    assert config.gc is False, struct
     # The two share one entry in the type, which is object's only if both are; set in the class body they are overruled.
     for name in ("__setattr__", "__delattr__"):
         setattr(struct, name, getattr(object, name))

@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 from streams.engine.batch import Batch
+from streams.engine.waiting import Origin
 from streams.errors import InputError
 
 __all__ = ["Arrivals", "Record", "Run", "Source", "Taken"]
@@ -32,21 +33,28 @@ class Run:
     """Neighbouring records of one source, as parallel sequences.
 
     ``arrives_ms`` is the running maximum of the append times of the source; ``append_ms`` the same, but negative
-    for a record that has none. ``decoded`` is what the records say, once somebody has read them all.
+    for a record that has none. ``decoded`` is what the records say, once somebody has read them all; at the places
+    in ``odd``, in their order, it is a list of what has to be looked at more closely.
     """
 
-    __slots__ = ("append_ms", "arrives_ms", "decoded", "keys", "offsets", "told_ms", "topic", "values")
+    __slots__ = ("append_ms", "arrives_ms", "decoded", "keys", "odd", "offsets", "told_ms", "topic", "values")
 
     def __init__(self, topic: str, *sequences: Sequence[Any]) -> None:
         self.topic = topic
         self.offsets, self.told_ms, self.append_ms, self.arrives_ms, self.keys, self.values = sequences
         self.decoded: list[Any] | None = None
+        self.odd: deque[int] = deque()
 
     def part(self, start: int, end: int) -> Run:
         """The records from ``start`` to before ``end``."""
         cut = slice(start, end)
         told = (self.offsets, self.told_ms, self.append_ms, self.arrives_ms, self.keys, self.values)
         return Run(self.topic, *(sequence[cut] for sequence in told))
+
+    @property
+    def origin(self) -> Origin:
+        """What its events are told of their records."""
+        return Origin(self.topic, self.offsets, self.append_ms)
 
     def record(self, place: int) -> Record:
         """One record of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 import orjson
@@ -12,7 +12,7 @@ from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
 from streams.engine.arrival import Run
 from streams.engine.spec import EngineSpec
 from streams.errors import ConfigError
-from streams.events import KIND_OF_TYPE, Event
+from streams.events import KIND_OF_TYPE, LONGEST_ID, Event
 from streams.formats import get_format
 from streams.formats.moments import SECONDS, TAILS, read_moment
 from streams.formats.money import minor_units, read_amount, read_currency
@@ -21,8 +21,10 @@ from streams.formats.native import NativeReader
 __all__ = ["AD_REPORT", "Decoded", "Decoder"]
 
 AD_REPORT: Final = KIND_OF_TYPE["ad_report"]
-LONGEST_ID: Final = 128
 MASK: Final = (1 << 64) - 1
+FOREVER: Final = 1 << 62
+PASSES: Final = 16
+"""A source that had few plain events is tried again after so many runs: it may have changed."""
 
 
 class Decoded(NamedTuple):
@@ -44,9 +46,11 @@ class Decoder:
             raise ConfigError("a dimension is listed twice", key="dimensions", value=names, way_out="list each once")
         self.reader = NativeReader(spec.session_dimensions + spec.payment_dimensions, spec.product_dimensions)
         self._spec = spec
-        self._limit = spec.max_record_bytes
+        self._limit, self._slack = spec.max_record_bytes, spec.max_out_of_orderness_ms
         self._translate = {source.topic: get_format(source.format).translate for source in spec.sources}
         self._native = {source.topic for source in spec.sources if source.format == "native"}
+        self._passes = dict.fromkeys(self._native, 0)
+        """How many runs of a native source are not tried for plain events any more, for they had few."""
         self.seed = xxh3_64_intdigest(spec.salt.encode())
 
     def decode(self, topic: str, key: bytes | None, value: bytes | None, append_ms: int) -> list[Decoded]:
@@ -77,56 +81,99 @@ class Decoder:
                 decoded.append(self._settle(read, key, record, (append_ms, place), defects))
         return decoded
 
-    def decode_all(self, run: Run) -> list[Any]:
-        """What ``decode`` gives for each record of a run; for a plain native event (nearly all are) just the event."""
-        keys, values, appends = run.keys, run.values, run.append_ms
-        if run.topic not in self._native:
-            return [self.decode(run.topic, *told) for told in zip(keys, values, appends, strict=True)]
-        found = self._clean_all(values)
-        seed, kind_of, seconds, tails = self.seed, KIND_OF_TYPE, SECONDS, TAILS
-        for place, (event, key, append_ms) in enumerate(zip(found, keys, appends, strict=True)):
-            if event is None:
-                found[place] = self.decode(run.topic, key, values[place], append_ms)
-                continue
-            # From here on ``_settle`` in fewer steps; whatever it has to look at more closely is left to it.
-            told, event_id, event_type = event.event_time, event.event_id, event.event_type
-            try:
-                sent_ms = seconds[told[:19]] + tails[told[19:]] if told.__class__ is str else read_moment(told)
-                session = key.decode() if key else event.session_id
-            except (KeyError, UnicodeDecodeError):
-                sent_ms, session = read_moment(told), _key_text(key) or event.session_id
-            if (
-                sent_ms is None
-                or not session
-                or not event_id
-                or not event.amount is event.currency is event.sent_at is event.append_time is event.order_id is None
-                or event.payment_id is not None
-                or len(session) > LONGEST_ID
-                or 0 <= append_ms < sent_ms
-                or event_type == "ad_report"
-            ):
-                found[place] = [self._settle(event, key, values[place] or b"", (append_ms, 0), [])]
-                continue
-            event.kind, event.key = kind_of[event_type], session
-            event.event_ms = event.event_time = event.order_ms = sent_ms
-            event.identity = xxh3_64_intdigest(event_id.encode(), seed) ^ sent_ms & MASK or 1
+    def decode_all(self, run: Run, stream_ms: int | None) -> list[Any]:
+        """What the records of a run say: nearly all of them an event in its place of the processing order already.
+
+        Those that say something else, or whose event is behind the watermark, are noted as ``odd``. ``stream_ms`` is
+        stream time before their arrival: ``noted_ms`` of each is right unless it has moved on for another reason.
+        """
+        found, sessions = self._plain_all(run), _session_texts(run.keys)
+        seed, kind_of, seconds, tails, origin, slack = self.seed, KIND_OF_TYPE, SECONDS, TAILS, run.origin, self._slack
+        limits = run.append_ms if min(run.append_ms) >= 0 else [ms if ms >= 0 else FOREVER for ms in run.append_ms]
+        top_ms = -FOREVER if stream_ms is None else stream_ms
+        floor_ms = max(0, top_ms - slack)
+        for event, session, limit_ms, place in zip(found, sessions, limits, range(len(found)), strict=True):
+            # ``_settle`` in fewer steps; whatever it has to look at more closely is left to it.
+            event_ms: Any = None
+            if event is not None:
+                told, key = event.event_time, session or event.session_id
+                try:
+                    event_ms = seconds[told[:19]] + tails[told[19:]] if told.__class__ is str else read_moment(told)
+                except KeyError:
+                    event_ms = read_moment(told)
+            if event_ms is not None and floor_ms <= event_ms <= limit_ms and key:
+                event.kind, event.key = kind_of[event.event_type], key
+                event.event_ms = event.event_time = event.order_ms = event_ms
+                event.identity = xxh3_64_intdigest(event.event_id.encode(), seed) ^ event_ms or 1
+            else:
+                found[place] = event = self._closely(run, place, floor_ms)
+                if event.__class__ is list:
+                    run.odd.append(place)
+                    continue
+                event_ms = event.order_ms = event.event_ms
+            if event_ms > top_ms:
+                top_ms, floor_ms = event_ms, event_ms - slack if event_ms > slack else 0
+            event.noted_ms, event.origin, event.place = top_ms, origin, place
         return found
 
-    def _clean_all(self, values: Sequence[bytes | None]) -> list[Any]:
-        """``_clean`` of each record, all at once where all are clean."""
-        records: list[Any] = list(values)
+    def _closely(self, run: Run, place: int, floor_ms: int) -> Any:
+        """What ``decode`` gives for a record of a run; just the event where nothing is to be said about it.
+
+        One before ``floor_ms`` is to be looked at.
+        """
+        decoded = self.decode(run.topic, run.keys[place], run.values[place], run.append_ms[place])
+        if len(decoded) != 1:
+            return decoded
+        told = decoded[0]
+        if (
+            told.event is None
+            or told.defects
+            or told.clamped
+            or told.event.event_ms < floor_ms
+            or told.event.kind == AD_REPORT
+        ):
+            return decoded
+        return told.event
+
+    def _plain_all(self, run: Run) -> list[Any]:
+        """The event of each record that is a plain one; None for the others, and where few are expected."""
+        topic, values = run.topic, run.values
+        found: list[Any] = []
+        if topic not in self._native:
+            return [None] * len(values)
+        if self._passes[topic]:
+            self._passes[topic] -= 1
+            return [None] * len(values)
         try:
             # The separator belongs to no longer character: together they are UTF-8 only if each of them is.
-            text = b"\n".join(records)
+            text = b"\n".join(cast(Any, values))
             if not text.isascii():
                 text.decode()
-            if len(text) <= self._limit or max(map(len, records)) <= self._limit:
-                return list(map(self.reader.decode, records))
-        except (msgspec.MsgspecError, TypeError, UnicodeDecodeError, RecursionError):
-            pass
-        return [
-            self._clean(record) if record is not None and len(record) <= self._limit else None for record in records
-        ]
+        except (TypeError, UnicodeDecodeError):
+            found = [self._plain(value) for value in values]
+        else:
+            if len(text) > self._limit and max(map(len, cast(Any, values))) > self._limit:
+                found = [self._plain(value) for value in values]
+            read = map(self.reader.decode_plain, cast(Any, values))
+            while len(found) < len(values):
+                try:
+                    found.extend(read)  # what comes before an error stays
+                except (msgspec.MsgspecError, RecursionError):
+                    found.append(None)
+        if found.count(None) * 2 > len(found):
+            self._passes[topic] = PASSES
+        return found
+
+    def _plain(self, value: bytes | None) -> Event | None:
+        """The event of a record of any kind if it is a plain one."""
+        if value is None or len(value) > self._limit:
+            return None
+        try:
+            if not value.isascii():
+                value.decode()
+            return self.reader.decode_plain(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
 
     def hash_visitor(self, visitor_id: str) -> int:
         """A visitor or user id as it is kept: 63 bits, keyed by the salt."""
@@ -203,6 +250,17 @@ class Decoder:
             return 0
         content = b"%d %b\x00%b" % (place, event.key.encode(), record)
         return xxh3_64_intdigest(content, self.seed ^ 1) ^ sent_ms & MASK or 1
+
+
+def _session_texts(keys: Sequence[bytes | None]) -> list[str]:
+    """Session keys of records by their keys, empty where there is none."""
+    try:
+        texts: list[str] = list(map(bytes.decode, cast(Any, keys)))
+        if max(map(len, texts)) <= LONGEST_ID:
+            return texts
+    except (TypeError, UnicodeDecodeError):
+        pass
+    return [_short(_key_text(key)) for key in keys]
 
 
 def _optional_moment(told: Any, name: str, defects: list[str]) -> int | None:

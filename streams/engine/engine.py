@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
-from operator import itemgetter
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final
 
-from streams.engine.arrival import Arrivals, Record, Taken
+from streams.engine.arrival import Arrivals, Record, Run, Taken
 from streams.engine.batch import Batch, Outcome, Reject
 from streams.engine.chain import Chain, Checkpoint, write_whole
 from streams.engine.decode import AD_REPORT, Decoded, Decoder
@@ -16,7 +16,7 @@ from streams.engine.rows import Row
 from streams.engine.shop import Shop
 from streams.engine.snapshot import Core, State, damaged, dump_core, hold_all, load_shop, read_chain, salt_mark
 from streams.engine.spec import EngineSpec
-from streams.engine.waiting import Held, Waiting
+from streams.engine.waiting import Held, Origin, told_of
 from streams.engine.windows import MOST_EMPTY
 from streams.events import Event
 
@@ -24,6 +24,8 @@ __all__ = ["Engine"]
 
 TOTALS: Final = ("records", "events", "counted", "duplicates")
 """Totals that are there before the first record; the others come with the first of their kind."""
+
+ORDER: Final = attrgetter("order_ms")
 
 SUB_BATCH: Final = 400
 """Records ordered and applied at a time."""
@@ -55,7 +57,8 @@ class Engine:
         self._shop = Shop(spec, partition, self._decoder)
         self.chain = Chain(self._shop)
         """What its checkpoints hold, and at what pace they come round."""
-        self._waiting: list[Waiting] = []
+        self._waiting: list[Any] = []
+        """Events; in the processing order once all that has arrived is in it."""
         self._held: list[Held] = []
         self._early: Counter[str] = Counter()
         """What was noted before there was any stream time; it goes to the first window."""
@@ -87,7 +90,7 @@ class Engine:
     def resume_offsets(self) -> dict[str, int]:
         """Where to seek each topic after ``restore``: records that wait for their turn have to be read again."""
         offsets = self.next_offsets
-        waiting = [(one[2], one[3]) for one in self._waiting]
+        waiting = [told_of(event)[2:4] for event in self._waiting]
         for topic, offset in (*waiting, *((one.topic, one.offset) for one in self._held)):
             offsets[topic] = min(offsets[topic], offset)
         return offsets
@@ -135,7 +138,7 @@ class Engine:
             due = [ms for ms in (ledger.next_close(stream_ms), shop.next_ms()) if ms is not None]
             if not due and not self._waiting:
                 break
-            closing_ms = min(due) if due else self._waiting[-1][0] + 1
+            closing_ms = min(due) if due else ORDER(self._waiting[-1]) + 1
             self._close(closing_ms, stream_ms)
         self._rows += ledger.correct()
         return self._outcome(outcome.records)
@@ -197,7 +200,7 @@ class Engine:
             "stream_ms": self.stream_ms,
             "counts": dict(sorted(self._counts.items())),
             "early": dict(sorted(self._early.items())),
-            "held": hold_all(self._held, self._waiting),
+            "held": hold_all(self._held, [told_of(event) for event in self._waiting]),
         }
         return dump_core(self._shop, told)
 
@@ -210,30 +213,45 @@ class Engine:
         return count
 
     def _absorb(self, taken: Taken) -> None:
-        """Give each event its key in the processing order; whatever is unusual about one is left to ``_look_at``."""
+        """Let each event wait for its turn; whatever is unusual about one is left to ``_look_at``."""
         run, start, end = taken
         decoded = run.decoded
         if decoded is None:
-            decoded = run.decoded = self._decoder.decode_all(run)
+            decoded = run.decoded = self._decoder.decode_all(run, self.stream_ms)
         self._counts["records"] += end - start
-        slack, topic, waiting = self.spec.max_out_of_orderness_ms, run.topic, self._waiting
-        stream_ms, unusual, place = self.stream_ms, 0, start - 1
-        told = zip(decoded[start:end], run.offsets[start:end], run.append_ms[start:end], strict=True)
-        for event, offset, append_ms in told:
-            place += 1
-            if event.__class__ is list or stream_ms is None or event.event_ms < stream_ms - slack:
-                self.stream_ms = stream_ms
-                self._look_at(run.record(place), event if event.__class__ is list else [Decoded(event)])
-                stream_ms = self.stream_ms
-                unusual += 1
-                continue
-            event_ms: int = event.event_ms
-            if event_ms > stream_ms:  # noqa: PLR1730 - once an event, and a call costs five comparisons
-                stream_ms = event_ms
-            event.noted_ms = stream_ms  # its place in the processing order is its own time already
-            waiting.append((event_ms, event, topic, offset, 0, append_ms))
-        self.stream_ms = stream_ms
-        self._counts["events"] += end - start - unusual
+        odd = run.odd
+        while odd and odd[0] < end:
+            place = odd.popleft()
+            self._line_up(run, decoded[start:place])
+            self._look_at(run.record(place), decoded[place])
+            start = place + 1
+        self._line_up(run, decoded[start:end])
+
+    def _line_up(self, run: Run, events: list[Any]) -> None:
+        """Let events wait that are in their place of the processing order, if stream time has not gone beyond it."""
+        done, stream_ms = 0, self.stream_ms
+        if stream_ms is None or (events and events[0].noted_ms < stream_ms):
+            # Stream time has moved on by something else than the records of this run.
+            done = self._catch_up(run, events)
+        if done < len(events):
+            self._waiting += events[done:] if done else events
+            self.stream_ms = events[-1].noted_ms
+            self._counts["events"] += len(events) - done
+
+    def _catch_up(self, run: Run, events: list[Any]) -> int:
+        """Line events up one by one until they are what moves stream time on; returns their number."""
+        slack = self.spec.max_out_of_orderness_ms
+        for done, event in enumerate(events):
+            stream_ms = self.stream_ms
+            if stream_ms is None or event.event_ms < stream_ms - slack:
+                self._look_at(run.record(event.place), [Decoded(event)])
+            elif event.noted_ms < stream_ms:
+                event.noted_ms = stream_ms
+                self._waiting.append(event)
+                self._counts["events"] += 1
+            else:
+                return done
+        return len(events)
 
     def _look_at(self, record: Record, decoded: list[Decoded]) -> None:
         """Reject each event of a record, set it aside, or give it its key in the processing order."""
@@ -263,7 +281,11 @@ class Engine:
         event.noted_ms = stream_ms
         event.late = self._shop.ledger.is_closed(event_ms, watermark_ms)
         self._note_arrival(decoded, behind=event_ms < watermark_ms)
-        self._waiting.append((event.order_ms, event, record.topic, record.offset, place, record.append_ms))
+        self._wait(event, record.topic, record.offset, place, record.append_ms)
+
+    def _wait(self, event: Event, topic: str, offset: int, part: int, append_ms: int) -> None:
+        event.origin, event.place, event.part = Origin(topic, (offset,), (append_ms,)), 0, part
+        self._waiting.append(event)
 
     def _begin(self, event_ms: int) -> None:
         ledger = self._shop.ledger
@@ -300,7 +322,7 @@ class Engine:
             return
         stream_ms = self.stream_ms
         watermark_ms = stream_ms - self.spec.max_out_of_orderness_ms
-        self._waiting.sort(key=itemgetter(0))  # stable: equal keys stay in order of arrival
+        self._waiting.sort(key=ORDER)  # stable: equal keys stay in order of arrival
         while True:
             self._leap(stream_ms)
             closing_ms = self._shop.ledger.next_close(stream_ms)
@@ -315,7 +337,7 @@ class Engine:
         if stream_ms - ledger.next_ms <= MOST_EMPTY * self.spec.window_ms:
             return
         timer_ms = shop.next_ms()
-        waiting_ms = self._waiting[0][0] if self._waiting else stream_ms
+        waiting_ms = ORDER(self._waiting[0]) if self._waiting else stream_ms
         after = self.spec.window_ms + self.spec.grace_ms
         ledger.leap(waiting_ms if timer_ms is None else min(waiting_ms, timer_ms - after), stream_ms)
 
@@ -333,10 +355,10 @@ class Engine:
     def _process(self, before_ms: int) -> None:
         """Apply the waiting events whose key is before ``before_ms``, in their order."""
         waiting = self._waiting
-        end = bisect_left(waiting, before_ms, key=itemgetter(0))
+        end = bisect_left(waiting, before_ms, key=ORDER)
         if not end:
             return
-        counted = self._shop.apply_all([one[1] for one in waiting[:end]])
+        counted = self._shop.apply_all(waiting[:end])
         del waiting[:end]
         self._counts["counted"] += counted
         self._counts["duplicates"] += end - counted
@@ -353,7 +375,7 @@ class Engine:
                 self._counts["lost"] += 1
                 continue
             event.order_ms, event.noted_ms, event.late = held.order_ms, held.noted_ms, held.late
-            self._waiting.append((held.order_ms, event, held.topic, held.offset, held.place, held.append_ms))
+            self._wait(event, held.topic, held.offset, held.place, held.append_ms)
         self._held = []
         for source in sources.values():
             source.held = {}

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 
 from streams.errors import ConfigError
-from streams.events import FIELD_NAMES, KIND_OF_TYPE, MAX_QUANTITY, Event, Item
+from streams.events import EVENT_TYPES, FIELD_NAMES, KIND_OF_TYPE, LONGEST_ID, MAX_QUANTITY, Event, Item
 from streams.structs import plainly_stored
 
 __all__ = ["NativeReader", "translate"]
 
 IDS: Final = ("event_id", "session_id", "visitor_id", "user_id", "order_id", "payment_id")
 NOT_DIMENSIONS: Final = {*FIELD_NAMES, "quantity"} - {"event_type", "decline", "currency"}
+
+PLAIN: Final[list[Any]] = [
+    ("event_type", Literal[tuple(name for name in EVENT_TYPES if name != "ad_report")]),
+    ("event_id", Annotated[str, msgspec.Meta(min_length=1)]),
+    ("session_id", Annotated[str, msgspec.Meta(max_length=LONGEST_ID)] | None, None),
+    *((name, None, None) for name in ("order_id", "payment_id", "amount", "currency", "sent_at", "append_time")),
+]
+"""What a plain event has narrower types for."""
 
 
 def translate(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -43,6 +51,11 @@ class NativeReader:
         self._event_type: Any = plainly_stored(msgspec.defstruct("ShopEvent", fields, bases=(Event,), gc=False))
         self.decode: Callable[[bytes], Event] = cast(Any, msgspec.json.Decoder(self._event_type)).decode
         """Bytes of one clean native record → event; raises where anything in it needs a closer look (``read``)."""
+        plain = plainly_stored(
+            msgspec.defstruct("PlainEvent", PLAIN, bases=(self._event_type,), kw_only=True, gc=False)
+        )
+        self.decode_plain: Callable[[bytes], Event] = cast(Any, msgspec.json.Decoder(plain)).decode
+        """The same for an event with an id, no order, no money and no clocks; raises for every other one."""
 
     def read(self, told: Any, defects: list[str]) -> Event | tuple[str, str]:
         """The event of one native object, or a reason and a detail; adds the names of defective fields.
