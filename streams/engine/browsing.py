@@ -58,7 +58,7 @@ class Browsing:
     def count_all(self, events: list[Any], apply: Callable[[Any], None]) -> None:
         """Count events in their order; those that have no short way are left to ``apply``."""
         sessions, leaves, simple, gap = self._sessions, self._leaves, self._simple, self._gap
-        session_of, touched, full = sessions.open.get, sessions.touched, leaves.full
+        session_of, full = sessions.open.get, leaves.full
         present, has_axes = self._present, bool(self._products.axes)
         self._entered_ms = NEVER
         noted_of, end_ms, tally = present.noted.get, present.end_ms, present.tally
@@ -85,7 +85,6 @@ class Browsing:
             ):
                 apply(event)
                 continue
-            touched[key] = session
             if since_ms:
                 session.last_ms = event_ms
             code, is_page = simple[kind]
@@ -121,6 +120,7 @@ class Browsing:
         else:
             visitor = session.visitor or xxh3_64_intdigest(key.encode(), self._seed) >> 1
         self._present.noted[key] = visitor_id or ""
+        self._sessions.touched[key] = session
         tally.seen_leaves.append(session.leaf)
         tally.seen_visitors.append(visitor)
         return True

@@ -64,10 +64,11 @@ class Carts:
         elif cart.leaf != leaf:
             cart.leaf = self._leaves.fill(leaf, cart.leaf)
         self.touched[key] = cart
-        if IS_ACTIVITY[kind]:
+        if IS_ACTIVITY[kind] and (cart.idle or event.event_ms > cart.last_ms):
             self._touch(event, cart)
         if kind == ADD:
-            cart.added = min(cart.added + quantity(event), LARGEST)
+            added = cart.added + quantity(event)
+            cart.added = added if added < LARGEST else LARGEST
         elif kind == REMOVE:
             cart.removed = min(cart.removed + quantity(event), LARGEST)
             if cart.removed >= cart.added:

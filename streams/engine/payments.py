@@ -10,12 +10,13 @@ from streams.engine.segments import Leaves, teller
 from streams.engine.spec import EngineSpec
 from streams.engine.state import Order, Payment
 from streams.engine.wheel import Wheel
-from streams.events import BACK_OFFICE, EVENT_TYPES, PAID
+from streams.events import BACK_OFFICE, EVENT_TYPES, KIND_OF_TYPE, PAID
 
 __all__ = ["Payments"]
 
 IS_PAID: Final = tuple(name in PAID for name in EVENT_TYPES)
 IS_BACK_OFFICE: Final = tuple(name in BACK_OFFICE for name in EVENT_TYPES)
+REFUNDED: Final = KIND_OF_TYPE["order_refunded"]
 IS_PAYMENT: Final = tuple(name.startswith("payment_") for name in EVENT_TYPES)
 STEPS: Final = ("placed", "attempted", "paid", "cancelled", "refunded", "orphan")
 STEPS_OF_TYPE: Final = {
@@ -29,7 +30,7 @@ STEPS_OF_TYPE: Final = {
 }
 BIT: Final = {name: 1 << place for place, name in enumerate((*STEPS, "valued"))}
 STEP_BITS: Final = tuple(sum(BIT[step] for step in STEPS_OF_TYPE.get(name, ())) for name in EVENT_TYPES)
-ORPHAN: Final = BIT["orphan"]
+ORPHAN, PAID_STEP, VALUED = BIT["orphan"], BIT["paid"], BIT["valued"]
 SUCCEEDED, SOFT, HARD, PAYMENT_PAID, ATTEMPT = (1 << place for place in range(5))
 """What a payment's mask has of each; an attempt is no bit of it."""
 OUTCOME_NAMES: Final = {
@@ -63,6 +64,7 @@ class Payments:
         self._outcome_ids = {outcome: names.id(name) for outcome, name in OUTCOME_NAMES.items()}
         self._code_of = code
         self._codes: dict[tuple[int, int], int] = {}
+        self._money_ids: dict[str, tuple[int, int]] = {}
         self._wheel = Wheel(spec.window_ms, spec.grace_ms)
         self._payment_wheel = Wheel(spec.window_ms, spec.grace_ms)
         self.orders: dict[str, Order] = {}
@@ -77,10 +79,10 @@ class Payments:
         leaf = self._leaves.join(session_codes, self._told(event))
         order = self._order(event.order_id, event.event_ms)
         payment = self._payment(event.payment_id, event.event_ms)
-        if order is not None:
+        if order is not None and order.leaf != leaf:
             leaf = order.leaf = self._leaves.fill(leaf, order.leaf)
         paid = IS_PAID[kind]
-        order_paid = order is not None and bool(order.mask & BIT["paid"])
+        order_paid = order is not None and bool(order.mask & PAID_STEP)
         payment_paid = payment is not None and bool(payment.mask & PAYMENT_PAID)
         outcome = self._outcome(event, payment) if IS_PAYMENT[kind] else 0
         steps = 0
@@ -130,7 +132,8 @@ class Payments:
             self._wheel.put(order_id, event_ms + self._kept_for)
         if order is None or event_ms - order.last_ms > self._memory:
             order = self.orders[order_id] = Order(event_ms)
-        order.last_ms = max(order.last_ms, event_ms)
+        elif event_ms > order.last_ms:
+            order.last_ms = event_ms
         self.orders_touched[order_id] = order
         return order
 
@@ -142,7 +145,8 @@ class Payments:
             self._payment_wheel.put(payment_id, event_ms + self._kept_for)
         if payment is None or event_ms - payment.last_ms > self._memory:
             payment = self.payments[payment_id] = Payment(event_ms)
-        payment.last_ms = max(payment.last_ms, event_ms)
+        elif event_ms > payment.last_ms:
+            payment.last_ms = event_ms
         self.payments_touched[payment_id] = payment
         return payment
 
@@ -176,13 +180,18 @@ class Payments:
         return code
 
     def _money(self, event: Any, order: Order | None, leaf: int, tally: Tally) -> None:
-        if event.event_type == "order_refunded":
-            self._add(tally, leaf, f"refund_minor.{event.currency}", event.amount)
-        elif IS_PAID[event.kind] and order is not None and not order.mask & BIT["valued"]:
-            order.mask |= BIT["valued"]
-            self._add(tally, leaf, f"orders_valued.{event.currency}", 1)
-            self._add(tally, leaf, f"revenue_minor.{event.currency}", event.amount)
+        sums, leaf_entry = tally.orders, leaf << COUNTER_BITS
+        if event.kind == REFUNDED:
+            entry = leaf_entry | self._names.id(f"refund_minor.{event.currency}")
+            sums[entry] = sums.get(entry, 0) + event.amount
+        elif IS_PAID[event.kind] and order is not None and not order.mask & VALUED:
+            order.mask |= VALUED
+            valued, revenue = self._money_ids.get(event.currency) or self._ids_of(event.currency)
+            sums[leaf_entry | valued] = sums.get(leaf_entry | valued, 0) + 1
+            sums[leaf_entry | revenue] = sums.get(leaf_entry | revenue, 0) + event.amount
 
-    def _add(self, tally: Tally, leaf: int, name: str, amount: int) -> None:
-        entry = leaf << COUNTER_BITS | self._names.id(name)
-        tally.orders[entry] = tally.orders.get(entry, 0) + amount
+    def _ids_of(self, currency: str) -> tuple[int, int]:
+        """The counters of orders valued and of revenue in a currency."""
+        valued, revenue = (self._names.id(f"{name}.{currency}") for name in ("orders_valued", "revenue_minor"))
+        ids = self._money_ids[currency] = valued, revenue
+        return ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from streams.engine.counters import CounterNames, Tally, product_entry
@@ -44,7 +45,7 @@ class Products:
         self._items = names.id("cart_items")
         self._told: Callable[[Any], tuple[int, ...]] = self._one if len(product) == 1 else self._many
         self._simple = len(self.axes) == 1
-        self._attribute = attributes[0] if attributes else ""
+        self._value: Callable[[Any], str | None] = attrgetter(attributes[0] if attributes else "product_id")
         self._entries: dict[str | None, tuple[int, int, int]] = {}
         """Entries of a view, an add and its items by value, where there is but one axis; in memory only."""
 
@@ -54,16 +55,17 @@ class Products:
 
     def count(self, event: Event, session_codes: tuple[int, ...], tally: Tally) -> None:
         """Count a product view or an add to cart: once in each distinct segment, items under their own."""
-        views, sums, items = event.kind == PRODUCT_VIEW, tally.products, event.items
-        if self._simple and items is not None and len(items) == 1:
-            value = getattr(items[0], self._attribute)
-            entries = self._entries.get(value) or self._entries_of(value)
-            if views:
-                sums[entries[0]] = sums.get(entries[0], 0) + 1
-                return
-            sums[entries[1]] = sums.get(entries[1], 0) + 1
-            sums[entries[2]] = sums.get(entries[2], 0) + (items[0].quantity or 1)
+        sums, items = tally.products, event.items
+        if self._simple and items and len(items) == 1:
+            value = self._value(items[0])
+            view, add, item = self._entries.get(value) or self._entries_of(value)
+            if event.kind == PRODUCT_VIEW:
+                sums[view] = sums.get(view, 0) + 1
+            else:
+                sums[add] = sums.get(add, 0) + 1
+                sums[item] = sums.get(item, 0) + (items[0].quantity or 1)
             return
+        views = event.kind == PRODUCT_VIEW
         lines = [(self._told(item), item.quantity or 1) for item in items or ()]
         if not lines:
             lines = [((0,) * len(self._values), 1)]

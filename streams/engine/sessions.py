@@ -31,6 +31,7 @@ class Sessions:
     ) -> None:
         self.gap, self.grace = spec.session_gap_ms, spec.grace_ms
         self.horizons = tuple(zip(spec.cohort_horizons_ms, ledger.cohort_counters, strict=True))
+        self._places = [(place, one[0], place * COHORT_BITS) for place, one in enumerate(self.horizons)]
         self.ledger, self.leaves = ledger, leaves
         self.present = Present(ledger, spec.window_ms)
         self.funnel = Funnel(names, spec.page_view_events)
@@ -100,14 +101,14 @@ class Sessions:
 
     def reach(self, event: Any, session: Session, reached: int) -> None:
         """Count what the session has newly reached within each horizon, in its cohort."""
-        after = event.event_ms - session.opened_ms
-        for place, (horizon, _) in enumerate(self.horizons):
-            shift = place * COHORT_BITS
-            fresh = reached & ~(session.cohorts >> shift)
+        opened_ms, cohorts = session.opened_ms, session.cohorts
+        after = event.event_ms - opened_ms
+        for place, horizon, shift in self._places:
+            fresh = reached & ~(cohorts >> shift)
             if fresh and after <= horizon:
-                session.cohorts |= fresh << shift
-                code = self.cohort_code(place, fresh)
-                tally = self.ledger.cohort(session.opened_ms, horizon, event.order_ms)
+                session.cohorts = cohorts = cohorts | fresh << shift
+                code = self._cohort_codes.get((place, fresh)) or self.cohort_code(place, fresh)
+                tally = self.ledger.cohort(opened_ms, horizon, event.order_ms)
                 tally.codes.append(session.opening_leaf << CODE_BITS | code)
 
     def cohort_code(self, place: int, reached: int) -> int:
@@ -153,7 +154,9 @@ class Sessions:
 
     def _count(self, event: Any, joined: Session | None, standing: int, leaf: int, tally: Tally) -> None:
         old = joined.mask if joined is not None else 0
-        mask, code, reach, pages, products, others = self.funnel.step(old, event.kind, standing)
+        funnel, kind = self.funnel, event.kind
+        step = funnel.steps.get(standing << 14 | old << 4 | kind) or funnel.step(old, kind, standing)
+        mask, code, reach, pages, products, others = step
         if code >= 0:
             tally.codes.append(leaf << CODE_BITS | code)
         if joined is None:
