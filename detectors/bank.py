@@ -13,7 +13,7 @@ from detectors.base import SegmentKey, VerdictKind
 from detectors.delay import NEXT_STEP
 from detectors.policy import Policy, PolicySpec, Standing
 from detectors.reading import Reading, read
-from detectors.scan import LAG, TRACKED, Look, Scan, SeriesSpec
+from detectors.scan import LAG, PROFILE_ONLY, TRACKED, Look, Scan, SeriesSpec
 from detectors.seasonal import Basis, Note, segment_basis
 
 __all__ = ["Bank", "Judged", "Loss", "Series"]
@@ -23,7 +23,10 @@ Floats = NDArray[np.float64]
 NEAR = 0.75
 """Share of the border from which a series is not learnt, on either side."""
 
-HOUR = TRACKED.index(60)
+ALONG = 0.25
+"""Share of the border from which a ratio goes along with another that is taken for the new normal."""
+
+HOUR, PROFILE_HOUR = TRACKED.index(60), len(TRACKED) + PROFILE_ONLY.index(60)
 LONGEST_MASK = 240
 DOUBT_AFTER_BREAK = 0.25
 CALM = Standing("calm", False, None)
@@ -35,6 +38,7 @@ class Series:
 
     ``rank`` orders causes: of KPIs that fall together the lowest is told. ``weight`` divides the counts, so that
     sums of money or seconds become numbers of events. One that is not ``paging`` only lends its evidence to others.
+    ``border`` is the factor of evidence that it has to bring beside the others.
     """
 
     kpi: str
@@ -49,6 +53,8 @@ class Series:
     weight: float = 1.0
     scale: float = 1.0
     event: float = 0.1
+    steps: int = 1
+    border: float = 1.0
 
 
 @dataclass(slots=True)
@@ -108,6 +114,7 @@ class Bank:
         self.index: dict[tuple[str, SegmentKey], int] = {}
         self.losses: dict[int, Loss] = {}
         self.paging: NDArray[np.bool_] = np.zeros(0, dtype=bool)
+        self.borders: Floats = np.ones(0)
         self._segment_prior = segment_basis(basis)
         self._masked_for: dict[int, int] = {}
         self.held: frozenset[int] = frozenset()
@@ -122,12 +129,13 @@ class Bank:
         parent = self.index[series.kpi, ()] if series.segment else -1
         spec = SeriesSpec(
             series.volume, series.kernel, series.hurts, parent, series.binomial, series.weight != 1.0,
-            series.segment, series.event, series.delay_ms,
+            series.segment, series.event, series.delay_ms, series.steps,
         )  # fmt: skip
         number = self.scan.add(spec, self._segment_prior if series.segment else None, step - 1)
         self.series.append(series)
         self.policies.append(Policy(self.policy))
         self.paging = np.append(self.paging, series.paging)
+        self.borders = np.append(self.borders, series.border)
         self.index[series.kpi, series.segment] = number
         return number
 
@@ -140,7 +148,7 @@ class Bank:
     ) -> tuple[Look, Reading]:
         """What a window shows beside the border of each series; changes nothing."""
         look = self.scan.look(step, count, upstream, seen)
-        return look, read(self.scan, look, border)
+        return look, read(self.scan, look, border * self.borders)
 
     def stand(self, look: Look, reading: Reading) -> Judged:
         """Move the alerts on; nothing is learnt yet."""
@@ -212,6 +220,7 @@ class Bank:
             self.scan.restart(i, step)
             if standing.timed_out:
                 self._accept(i)
+                self._accept_along(i, look, reading)
         if standing.broke:
             self.scan.model.shift(i, 0.0, DOUBT_AFTER_BREAK)
         return standing
@@ -228,6 +237,17 @@ class Bank:
         for child, other in self.losses.items():
             if self.scan.model.parent[child] == i:
                 other.expected *= math.exp(by)
+
+    def _accept_along(self, i: int, look: Look, reading: Reading) -> None:
+        """What a lasting change does to the ratios that contain it lasts as well, and was not learnt meanwhile."""
+        if self.series[i].segment:
+            return
+        moved = (reading.score >= ALONG) & (self.scan.model.parent < 0) & self.scan.ready
+        for j in np.flatnonzero(moved).tolist():
+            if j != i and j not in self.losses:
+                told = (look.observed, look.expected, look.exposures)
+                self.scan.accept(j, *(float(each[j, PROFILE_HOUR]) for each in told))
+                self.scan.restart(j, look.step)
 
     def _open(self, i: int, look: Look, reading: Reading, score: float) -> Loss:
         observed, expected = float(reading.observed[i]), float(reading.expected[i])

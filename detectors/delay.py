@@ -94,6 +94,9 @@ class DelayBank:
 
         ``afresh``: after a gap, what came before it says nothing about who is on the way now.
         """
+        if not self.delayed.any():
+            nothing = np.zeros(len(upstream))
+            return DelayLook(self.once, self.first, self.twice, upstream, nothing)
         column = upstream[:, None]
         new = (self.seen == 0)[:, None] | afresh
         once = np.where(new, column, self.once + self.alpha_once * (column - self.once))
@@ -107,6 +110,9 @@ class DelayBank:
 
     def learn(self, look: DelayLook, count: Floats, judged: NDArray[np.bool_]) -> None:
         """Take the window in; where ``judged``, each kernel is charged for its own forecast of the count."""
+        if not self.delayed.any():
+            self.seen = self.seen + 1
+            return
         told = np.hstack([look.once, look.twice])
         chosen = judged & self.delayed & (self.seen > 30)
         if chosen.any():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["penalised_deviance"]
+__all__ = ["BEFORE", "penalised_deviance", "sudden_evidence"]
 
 Floats = NDArray[np.float64]
 
@@ -18,6 +18,9 @@ CHEAP_BELOW = 3.0
 CLOSE = 1e-7
 
 NEWTON_STEPS = 9
+
+BEFORE, SUDDEN = 15, 0.15
+"""Windows before a stretch that it is compared with; the standard deviation of what a shop moves in that time."""
 
 
 def penalised_deviance(observed: Floats, expected: Floats, dispersion: Floats, doubt: Floats) -> Floats:
@@ -54,6 +57,21 @@ def penalised_deviance(observed: Floats, expected: Floats, dispersion: Floats, d
     if poisson.any():
         evidence[poisson] = _poisson(observed[poisson], expected[poisson], dispersion[poisson], doubt[poisson])
     return evidence
+
+
+def sudden_evidence(observed: Floats, lengths: Floats, dispersion: Floats, before: Floats) -> Floats:
+    """Evidence that stretches hold less, or more, than the windows right before them, beyond what an hour's slope does.
+
+    Parameters
+    ----------
+    observed, lengths, dispersion
+        Counts of the stretches, how many windows they are, and their variance per mean.
+    before
+        The counts of the ``BEFORE`` windows before each stretch.
+    """
+    usual = (before + 0.5) * lengths / BEFORE
+    doubt = (SUDDEN * np.maximum(lengths / BEFORE, 1.0)) ** 2 + dispersion / np.maximum(before, 0.5)
+    return penalised_deviance(observed, usual, dispersion, doubt)
 
 
 def _poisson(observed: Floats, expected: Floats, dispersion: Floats, doubt: Floats) -> Floats:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from detectors.base import SegmentKey
 from detectors.delay import NEXT_STEP, SAME_WINDOW, DelayBank, DelayLook
 from detectors.events import EventClock
-from detectors.evidence import penalised_deviance
+from detectors.evidence import BEFORE, penalised_deviance, sudden_evidence
 from detectors.model import LogLinear, Start
 from detectors.seasonal import Basis
 
-__all__ = ["TRACKED", "WINDOWS", "Look", "Scan", "SeriesSpec"]
+__all__ = ["PROFILE_ONLY", "TRACKED", "WINDOWS", "Look", "Scan", "SeriesSpec"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -35,6 +35,9 @@ LAG = 30
 
 HOLIDAY = 0.3**2
 """Variance of a volume's logarithm on a holiday: it is like a Sunday, but no more than that."""
+
+KNOWN = 2
+"""Days on which a quarter-hour has to have been seen before a slow fall in it is told of a volume."""
 
 SMALLEST = 0.04
 """Shares under which a change is no finding, however certain."""
@@ -59,7 +62,7 @@ class SeriesSpec:
     ``binomial``: each success is one of its own window's trials, so the noise is known before it is learnt.
     ``compound``: a sum of amounts, in units of a usual one; noisier than any count.
     ``segment`` tells which events it feels, ``event`` by how much one moves it (a standard deviation of logarithms),
-    ``delay_ms`` how much later that shows.
+    ``delay_ms`` how much later that shows; ``steps`` of the funnel that it spans: each has a day of its own.
     """
 
     volume: bool = False
@@ -71,6 +74,7 @@ class SeriesSpec:
     segment: SegmentKey = ()
     event: float = 0.1
     delay_ms: int = 0
+    steps: int = 1
 
 
 class Look(NamedTuple):
@@ -132,6 +136,9 @@ class Scan:
         default = Start(self.basis.prior) if prior is None else Start(prior)
         phi = 4.0 if spec.compound else 1.0 if spec.volume else 0.8
         sigma, slot, kappa = (0.08, 0.1, 1 / 300) if spec.volume else (0.04, 0.03, 1e-4)
+        if not spec.volume:
+            default = Start(np.append(default.prior[:1], default.prior[1:] * spec.steps))
+            sigma, slot = sigma * math.sqrt(spec.steps), slot * math.sqrt(spec.steps)
         index = self.model.add(Start(default.prior, spec.parent, phi, kappa, sigma, slot, spec.event))
         self.events.add(spec.segment, spec.delay_ms)
         self.delay.add(SAME_WINDOW if spec.volume else spec.kernel)
@@ -170,9 +177,9 @@ class Scan:
         now = self.total + np.stack([count, exposure, profile, profile**2, slip])
         begin = np.maximum(step - WINDOWS[None, :], self.since[:, None])
         last = step - 1 if self.step is None else self.step
-        ago = np.minimum(begin, last) % RING
         rows = np.arange(len(count))[:, None]
-        observed, exposures, base, square, slips = (now[i][:, None] - self.sums[i][rows, ago] for i in range(5))
+        told_sums = now[:, :, None] - self.sums[:, rows, np.minimum(begin, last) % RING]
+        observed, exposures, base, square, slips = told_sums
         base = np.maximum(base, 0.0)
         lengths = np.maximum(step - begin, 1).astype(float)
         factor, doubt = self._doubt(told.level, told.profile_var, told.cross_var, told.level_var)
@@ -186,6 +193,7 @@ class Scan:
         side = np.sign(observed - expected).astype(np.int8)
         small = np.abs(observed - expected) < SMALLEST * expected
         evidence = np.where(small | ~self.ready[:, None], 0.0, evidence)
+        self._only_cliffs(moment, begin, observed, dispersion, evidence)
         return Look(
             step, moment, count, upstream, seen, delays, event, exposure, profile, slip, factor[:, 0],
             observed, expected, exposures, doubt, dispersion, evidence, side,
@@ -250,6 +258,24 @@ class Scan:
         flat = np.broadcast_to(profile[:, None] + sigma2, (len(level), len(PROFILE_ONLY)))
         zeros = np.zeros((len(level), len(PROFILE_ONLY)))
         return np.hstack([rho * then, zeros]), np.hstack([np.maximum(var, 0.0), flat])
+
+    def _only_cliffs(
+        self, moment: int, begin: NDArray[np.int64], observed: Floats, dispersion: Floats, evidence: Floats
+    ) -> None:
+        """At an hour that a volume hardly knows nobody knows its slope: it is told of what is sudden, and no more.
+
+        What a window holds must differ from the minutes right before it as well, and by more than a shop moves.
+        """
+        slot = self.basis.slot(moment)
+        young = np.flatnonzero(self.volume & self.ready & (self.model.slots.known[:, slot] < KNOWN))
+        if not len(young) or not evidence[young].any():
+            return
+        before = begin[young] - BEFORE
+        rows = young[:, None]
+        count = self.sums[0, rows, begin[young] % RING] - self.sums[0, rows, before % RING]
+        local = sudden_evidence(observed[young], WINDOWS.astype(float), dispersion[young], count)
+        known = before >= np.maximum(self.since, self.born)[young, None]
+        evidence[young] = np.where(known, np.minimum(evidence[young], local), 0.0)
 
     def _unusual(self, moment: int, event: Flags) -> Floats:
         """Variance that campaigns, crowds and holidays add, for the windows that touch them."""

@@ -39,7 +39,7 @@ def smallest_change(
     --------
     >>> one = np.ones(3)
     >>> smallest_change(np.array([10.0, 1000.0, 1e5]), one, 0.002 * one, 11 * one, np.array([-1, -1, -1])).round(2)
-    array([1.  , 0.25, 0.19])
+    array([1.  , 0.23, 0.19])
     """
     change = hurts[:, None] * _SIZES[None, :]
     kept = np.exp(change)

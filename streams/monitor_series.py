@@ -56,6 +56,9 @@ PAIRS = (
 EVENT, SEGMENT_EVENT = 0.1, 0.04
 """Standard deviation of what a campaign does to one step of the funnel, and to a segment beside its whole."""
 
+LATE_BORDER = 1.5
+"""What ends after a silence tells late of what others have told before: by itself it has to be surer."""
+
 PLACES = {
     "sessions": 0,
     "orders_placed": 4,
@@ -81,12 +84,16 @@ def series_of(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
         weight=weight,
         scale=kpi.scale,
         event=(SEGMENT_EVENT if segment else EVENT) * math.sqrt(_steps(kpi)),
+        steps=_steps(kpi),
+        border=LATE_BORDER if kpi.delay_ms else 1.0,
     )
 
 
 def _steps(kpi: Kpi) -> int:
     """How many steps of the funnel a ratio spans: each may be moved by a campaign."""
     places = [PLACES.get(counter) for counter in (kpi.numerator[0], (kpi.denominator or kpi.numerator)[0])]
+    if kpi.delay_ms:
+        return 2
     return max(1, abs(places[0] - places[1])) if places[0] is not None and places[1] is not None else 1
 
 
