@@ -10,7 +10,7 @@ from detectors.bank import Bank
 from detectors.base import Incident
 from streams.calendar import Label, LabelName
 
-__all__ = ["Labels", "Ruling"]
+__all__ = ["Labels", "Ruling", "labelled"]
 
 Ruling = Literal["held", "accepted", "pardoned"]
 """What a label does to an alert: it is no lasting change, it is one, or it is no alert."""
@@ -89,7 +89,7 @@ class Labels:
             if label.incident in {incident.id, self._names.get(incident.id)} or self._same(label, incident):
                 if label.incident != incident.id:
                     self._names[incident.id] = label.incident
-                return replace(incident, id=label.incident, label=label.label)
+                return labelled(replace(incident, id=label.incident), label.label)
         return incident
 
     def _same(self, label: Label, incident: Incident) -> bool:
@@ -102,6 +102,18 @@ class Labels:
         if kpi not in label.kpis or not since_ms <= label.until_ms or moment_ms < label.since_ms:
             return False
         return label.label == "incident" or moment_ms >= label.onset_ms + ACCEPT_AFTER_MS
+
+
+def labelled(incident: Incident, label: str) -> Incident:
+    """The incident with what was said of it, in its summary too; what was said before goes.
+
+    >>> told = Incident("a1", "open", "drop", ("orders",), (), 0, 0, 0, None, "orders 9 → 3 since 14:02")
+    >>> labelled(labelled(told, "incident"), "expected").summary
+    'orders 9 → 3 since 14:02; labelled expected'
+    """
+    said = "withdrawn" if label == "withdrawn" else f"labelled {label}"
+    before = incident.summary.removesuffix(f"; labelled {incident.label}").removesuffix("; withdrawn")
+    return replace(incident, label=label, summary=f"{before}; {said}")
 
 
 def _known_until(label: Label) -> int:

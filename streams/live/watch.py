@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from detectors.base import Incident
 from streams.anomalies import encode_incident
@@ -23,6 +23,7 @@ from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
 from streams.merge import Merger, keep_ms
 from streams.monitor import Judgement
+from streams.monitor_labels import labelled
 from streams.telemetry.view import View
 
 __all__ = ["JUDGE", "Watch"]
@@ -39,6 +40,14 @@ SLICE_SECONDS = 0.02
 """Judging anew goes on for so long before others have the event loop for as long."""
 
 logger = get_logger("watch")
+
+
+class _Left(NamedTuple):
+    """What a judge knew when it lost the topic."""
+
+    fold: Fold
+    bookmarks: Bookmarks
+    entries: dict[str, Note | Label]
 
 
 class Watch:
@@ -65,6 +74,7 @@ class Watch:
         counted = partial(counters_of, paid_channels=judged.paid_channels)
         view.kpis(judged.kpis, counted, dict(judged.dimension_kinds))
         self._fold: Fold | None = None
+        self._left: _Left | None = None
         self._calendar = Calendar(judged.notes)
         self._bookmarks = Bookmarks(self._now_ms)
         self._start = self._partitions = 0
@@ -87,25 +97,45 @@ class Watch:
         """Offset of the next record to be read."""
         return 0 if self._fold is None else self._fold.position
 
+    @property
+    def left_at(self) -> int:
+        """Offset up to which this worker had judged when it was the judge last; 0 where nothing is kept of that."""
+        return 0 if self._left is None else self._left.fold.position
+
     def open(
-        self, start: int, partitions: int, calendar: Calendar | None = None, standing: Iterable[Incident] = ()
+        self,
+        start: int,
+        partitions: int,
+        calendar: Calendar | None = None,
+        standing: Iterable[Incident] = (),
+        end: int = 0,
     ) -> None:
-        """Become the judge: with nothing in mind, reading from this offset.
+        """Become the judge: with nothing in mind, reading from this offset, or from where this worker left off.
+
+        What it had judged is a function of what is on the topic up to there, whoever was the judge in between.
 
         Parameters
         ----------
         start
-            First kept offset of the KPI topic.
+            First offset of the KPI topic that matters.
         partitions
             Number of partitions whose rows are waited for.
         calendar
             All that was announced or said before; None: what the configuration says.
         standing
             Incidents that the judge before this one had told and not ended.
+        end
+            Offset behind the last record of the KPI topic: where this worker left off behind it, the topic is another.
         """
-        self._start, self._partitions = start, partitions
+        self._start = start
         self._calendar = calendar or Calendar(self._settings.monitor.notes)
-        self._bookmarks, self._fold = Bookmarks(self._now_ms), self._fresh()
+        left, self._left = self._left, None
+        known = left is not None and start <= left.fold.position <= end and left.entries == self._calendar.entries
+        if left is not None and known and partitions == self._partitions:
+            self._fold, self._bookmarks = left.fold, left.bookmarks
+        else:
+            self._partitions = partitions
+            self._bookmarks, self._fold = Bookmarks(self._now_ms), self._fresh()
         self._live, self._told, self._anew_from_ms = False, {}, None
         self._open = {one.id: one for one in standing}
         self._live_from_ms = self._now_ms() - self._settings.republish_ms
@@ -115,6 +145,8 @@ class Watch:
         """Be the judge no more."""
         if self._fold is not None:
             self._view.drop_judge()
+            whole = self._anew_from_ms is None and not self._moving
+            self._left = _Left(self._fold, self._bookmarks, dict(self._calendar.entries)) if whole else None
         self._fold, self._bookmarks = None, Bookmarks(self._now_ms)
 
     def take(self, records: Sequence[Any]) -> None:
@@ -248,12 +280,8 @@ class Watch:
     def _withdraw(self, incidents: Iterable[Incident]) -> None:
         """End incidents that judging anew does not find: what was said since explains them."""
         said: dict[str, LabelName] = {label.incident: label.label for label in self._calendar.labels}
-        self._put(
-            replace(
-                one, state="recovered", ended_ms=one.ended_ms or one.updated_ms, label=said.get(one.id, "withdrawn")
-            )
-            for one in incidents
-        )
+        told = (labelled(one, said.get(one.id, "withdrawn")) for one in incidents)
+        self._put(replace(one, state="recovered", ended_ms=one.ended_ms or one.updated_ms) for one in told)
 
     def _forget(self, fold: Fold) -> None:
         """Remove from the topic what is too old to matter; nothing that was judged depends on it."""

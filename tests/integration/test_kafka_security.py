@@ -44,6 +44,7 @@ kpi = "{name}-kpi"
 anomalies = "{name}-anomalies"
 dead_letter = "{name}-dead"
 snapshots = "{name}-snapshots"
+calendar = "{name}-calendar"
 [time]
 idle_after = "1h"
 merge_wait = "3s"
@@ -91,7 +92,8 @@ def allow(kafka: SecureKafka, config: Config) -> None:
     """Give the users what the documentation says that they need, and nothing more."""
     topics = config.topics
     kafka.grant(TOPIC, [source.topic for source in config.source], RIGHTS["source"])
-    kafka.grant(TOPIC, [topics.kpi, topics.anomalies, topics.dead_letter, topics.snapshots], RIGHTS["own"])
+    own = [topics.kpi, topics.anomalies, topics.dead_letter, topics.snapshots, topics.calendar]
+    kafka.grant(TOPIC, own, RIGHTS["own"])
     kafka.grant(GROUP, [config.shop.name], RIGHTS["group"])
 
 
@@ -267,7 +269,8 @@ def test_a_worker_whose_user_may_not_join_the_group_says_so_and_ends_with_code_3
     config = load_config(worker.file)
     kafka.grant(TOPIC, [source.topic for source in config.source], RIGHTS["source"])
     topics = config.topics
-    kafka.grant(TOPIC, [topics.kpi, topics.anomalies, topics.dead_letter, topics.snapshots], RIGHTS["own"])
+    own = [topics.kpi, topics.anomalies, topics.dead_letter, topics.snapshots, topics.calendar]
+    kafka.grant(TOPIC, own, RIGHTS["own"])
     with worker:
         assert worker.wait(2 * SOON) == 3, worker.log
         assert f"shop.name = '{name}': this user may not read in the consumer group" in worker.log
