@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from streams.structs import plainly_stored
+
 __all__ = ["Cart", "Kept", "Order", "Payment", "Session"]
 
 
+@plainly_stored
 class Session(msgspec.Struct, gc=False, array_like=True):
     """An open session.
 
@@ -27,6 +30,7 @@ class Session(msgspec.Struct, gc=False, array_like=True):
     visitor: int = 0
 
 
+@plainly_stored
 class Cart(msgspec.Struct, gc=False, array_like=True):
     """An open cart; ``idle_due_ms`` and ``abandon_due_ms`` are positions of the watermark, like a session's."""
 
@@ -41,6 +45,7 @@ class Cart(msgspec.Struct, gc=False, array_like=True):
     resumed: bool = False
 
 
+@plainly_stored
 class Kept(msgspec.Struct, gc=False, array_like=True):
     """A cart that was converted and never idle, until it is counted as kept."""
 
@@ -49,6 +54,7 @@ class Kept(msgspec.Struct, gc=False, array_like=True):
     leaf: int
 
 
+@plainly_stored
 class Order(msgspec.Struct, gc=False, array_like=True):
     """An order by its id: what was counted (bits), its last event, and the values it remembers."""
 
@@ -57,6 +63,7 @@ class Order(msgspec.Struct, gc=False, array_like=True):
     leaf: int = 0
 
 
+@plainly_stored
 class Payment(msgspec.Struct, gc=False, array_like=True):
     """A payment by its id: outcomes counted and whether it was paid (bits), and its last event."""
 
