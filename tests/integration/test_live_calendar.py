@@ -114,3 +114,25 @@ def test_a_label_and_a_note_reach_the_judge_and_a_later_judge_agrees(
         assert second.wait() == 0, second.log
     assert anomalies(settings) == before
     assert len(read_all(settings.bootstrap, settings.calendar_topic)[0]) == 2
+
+
+def test_what_is_said_while_no_judge_runs_closes_an_open_incident(
+    settings: LiveSettings, config: str, name: str
+) -> None:
+    told = {"bootstrap": settings.bootstrap, "name": name, "partitions": 1}
+    write(settings, rows(slice(155)))
+    with WorkerProcess(**told) as first:
+        found = until(lambda: incidents(settings))
+        assert [one.state for one in found.values()] != ["recovered"], first.log
+    one = next(iter(found.values()))
+    run("label", one.id, "expected", "--config", config)
+    with WorkerProcess(**told) as second:
+        second.until_logged("judging offset")
+        closed = until(lambda: incidents(settings)[one.id].label and incidents(settings))
+        assert closed, second.log
+        assert (closed[one.id].state, closed[one.id].label) == ("recovered", "expected")
+        assert closed[one.id].summary == f"{one.summary}; labelled expected"
+        run("label", one.id, "none", "--config", config)
+        second.until_logged("judged_anew")
+        again = until(lambda: not incidents(settings)[one.id].label and incidents(settings))
+        assert again[one.id].state in {"open", "ongoing"}
