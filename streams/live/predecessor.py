@@ -19,15 +19,23 @@ LAST_RECORDS = 10_000
 
 
 class Legacy(NamedTuple):
-    """The calendar, the offset behind its last record, and the incidents that were not ended."""
+    """The calendar, the offset behind its last record, the incidents that were not ended, and the KPI topic's end."""
 
     calendar: Calendar
     calendar_offset: int
     standing: tuple[Incident, ...]
+    kpi_end: int
 
 
-async def legacy_of(settings: LiveSettings) -> Legacy:
+async def legacy_of(settings: LiveSettings, left_at: int = 0) -> Legacy:
     """Read what a new judge has to know besides the rows.
+
+    Parameters
+    ----------
+    settings
+        Of the worker.
+    left_at
+        Offset of the KPI topic up to which this worker had judged before.
 
     Raises
     ------
@@ -36,7 +44,8 @@ async def legacy_of(settings: LiveSettings) -> Legacy:
     """
     args, topic = settings.client_args, settings.anomalies_topic
     calendar, offset = await load_calendar(args, settings.calendar_topic, settings.monitor.notes)
-    bounds = await log_bounds(args, [topic], [0], {})
+    kpi = settings.kpi_topic
+    bounds = await log_bounds(args, [topic, kpi], [0], {(kpi, 0): left_at})
     starts = {0: bounds[topic, 0].end - LAST_RECORDS}
     last: dict[str, Incident] = {}
     async for _, records in read_topic(args, topic, [0], starts):
@@ -49,4 +58,5 @@ async def legacy_of(settings: LiveSettings) -> Legacy:
                 continue
             if isinstance(told, Incident):
                 last[told.id] = told
-    return Legacy(calendar, offset, tuple(one for one in last.values() if one.state != "recovered"))
+    standing = tuple(one for one in last.values() if one.state != "recovered")
+    return Legacy(calendar, offset, standing, bounds[kpi, 0].end)

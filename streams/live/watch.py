@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from detectors.base import Incident
+from detectors.seasonal import Note
 from streams.anomalies import encode_incident
-from streams.calendar import Calendar, LabelName
+from streams.calendar import Calendar, Label, LabelName
 from streams.engine.rows import encode_row, row_key
 from streams.engine.spec import DAY_MS
 from streams.errors import BrokerError, InputError
@@ -47,7 +48,8 @@ class _Left(NamedTuple):
 
     fold: Fold
     bookmarks: Bookmarks
-    entries: dict[str, Note | Label]
+    notes: tuple[Note, ...]
+    labels: tuple[Label, ...]
 
 
 class Watch:
@@ -98,6 +100,11 @@ class Watch:
         return 0 if self._fold is None else self._fold.position
 
     @property
+    def heard_ms(self) -> int:
+        """Moment up to which time has passed for the judge."""
+        return 0 if self._fold is None else self._fold.heard_ms
+
+    @property
     def left_at(self) -> int:
         """Offset up to which this worker had judged when it was the judge last; 0 where nothing is kept of that."""
         return 0 if self._left is None else self._left.fold.position
@@ -130,7 +137,8 @@ class Watch:
         self._start = start
         self._calendar = calendar or Calendar(self._settings.monitor.notes)
         left, self._left = self._left, None
-        known = left is not None and start <= left.fold.position <= end and left.entries == self._calendar.entries
+        same = left is not None and left.notes == self._calendar.notes and left.labels == self._calendar.labels
+        known = left is not None and same and start <= left.fold.position <= end
         if left is not None and known and partitions == self._partitions:
             self._fold, self._bookmarks = left.fold, left.bookmarks
         else:
@@ -146,7 +154,8 @@ class Watch:
         if self._fold is not None:
             self._view.drop_judge()
             whole = self._anew_from_ms is None and not self._moving
-            self._left = _Left(self._fold, self._bookmarks, dict(self._calendar.entries)) if whole else None
+            told = self._calendar.notes, self._calendar.labels
+            self._left = _Left(self._fold, self._bookmarks, *told) if whole else None
         self._fold, self._bookmarks = None, Bookmarks(self._now_ms)
 
     def take(self, records: Sequence[Any]) -> None:
@@ -169,20 +178,23 @@ class Watch:
                 continue
             self._tell(fold, told)
 
-    def tick(self, caught_up: bool) -> None:
+    def tick(self, caught_up: bool, known_ms: int | None = None) -> None:
         """Let time pass: a window is not waited for longer than ``merge_wait``, also when no more rows come.
 
         Parameters
         ----------
         caught_up
             Whether everything in the topic has been taken.
+        known_ms
+            Moment up to which that is known: time does not pass beyond it. None: up to now.
         """
         fold = self._fold
         if fold is None or not caught_up:
             return
         if not self._live:
             self._go_live(fold)
-        self._tell(fold, fold.pass_time(self._now_ms() - CLOCK_MARGIN_MS))
+        now_ms = self._now_ms() if known_ms is None else min(self._now_ms(), known_ms)
+        self._tell(fold, fold.pass_time(now_ms - CLOCK_MARGIN_MS))
 
     def hear(self, records: Iterable[Any]) -> None:
         """Take records of the calendar topic, in order; what concerns the past is judged anew soon."""
@@ -237,7 +249,9 @@ class Watch:
 
     def _fresh(self) -> Fold:
         merger = Merger(range(self._partitions), self._settings.merge_wait_ms, keep_ms=keep_ms(self._settings.engine))
-        return Fold(self._settings.monitor, merger, self._start, self._calendar)
+        fold = Fold(self._settings.monitor, merger, self._start, self._calendar)
+        fold.told_from_ms = self._now_ms() - self._settings.republish_ms
+        return fold
 
     def _go_live(self, fold: Fold) -> None:
         self._live = True
@@ -263,7 +277,7 @@ class Watch:
             else:
                 # Told once, in its last state, when the past has been read.
                 self._told.update({incident.id: incident for incident in one.judgement.incidents})
-            if one.judgement.verdicts and self._anew_from_ms is None and not self._moving:
+            if one.window.judge and self._anew_from_ms is None and not self._moving:
                 self._bookmarks.consider(fold)
                 self._forget(fold)
 
@@ -300,6 +314,7 @@ class Watch:
     async def _judge_anew(self, old: Fold, since_ms: int) -> bool:
         """Read from before a moment up to where the judge stands, and go on from there; False where it was in vain."""
         began, fold = time.monotonic(), self._bookmarks.before(since_ms) or self._fresh()
+        fold.told_from_ms = self._now_ms() - self._settings.republish_ms
         fold.announce(self._calendar)
         first, late = fold.judged_ms, []
         logger.info("judging_anew since_ms=%d from_ms=%d offset=%d", since_ms, first, fold.position)
@@ -331,7 +346,7 @@ class Watch:
             told = fold.take(record)
         except InputError:
             return []
-        if any(one.judgement.verdicts for one in told):
+        if any(one.window.judge for one in told):
             self._bookmarks.consider(fold)
         return told
 

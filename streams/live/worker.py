@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
@@ -24,6 +23,7 @@ from streams.errors import BrokerError, FunnelwatchError
 from streams.kafka import first_offset_since, may_pass, refuse_closed_group
 from streams.live.announcements import Announcements
 from streams.live.app import build_app
+from streams.live.bounded import within
 from streams.live.checkpoint import Checkpoints
 from streams.live.ingest import READ_AGAIN_SECONDS, Ingest
 from streams.live.logs import get_logger, set_up_logs
@@ -31,7 +31,7 @@ from streams.live.outbox import Outbox
 from streams.live.predecessor import legacy_of
 from streams.live.settings import LiveSettings
 from streams.live.topics import ensure_topics
-from streams.live.transport import Hooks
+from streams.live.transport import Hooks, Standing
 from streams.live.trouble import unowned_partitions
 from streams.live.watch import Watch
 from streams.live.watchdog import EXIT_STUCK, Vitals, Watchdog
@@ -43,9 +43,6 @@ __all__ = ["Worker", "run_worker"]
 TICK_SECONDS = 0.05
 SLICE_SECONDS = 0.02
 """An agent lets others have the event loop after this time of work."""
-
-FRESH_MS = 900
-"""So long an answer on the KPI topic is the latest word: less than the margin that the judge gives the clock."""
 
 RETRY_SECONDS = 0.5
 """Between two attempts to recover while the broker is away."""
@@ -112,6 +109,8 @@ class Worker:
         self.vitals = Vitals(started=time.monotonic())
         self._answers = 0
         self._sent_back = -READ_AGAIN_SECONDS
+        self._heard_ms = 0, 0
+        """When the last two answers on the KPI topic came."""
         self._app: faust.App | None = None
 
     async def run(self) -> int:
@@ -182,9 +181,9 @@ class Worker:
         clean = True
         app.consumer.stop_flow()
         if self._failure is None:
-            clean = await _within(seconds, self.checkpoints.save())
+            clean = await within(seconds, self.checkpoints.save())
         self.ingest.close()
-        return await _within(seconds, app.stop()) and clean
+        return await within(seconds, app.stop()) and clean
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
@@ -296,12 +295,12 @@ class Worker:
         if self._kpi in assigned:
             since_ms = _now_ms() - self.settings.judge_history_ms
             start = await first_offset_since(self.settings.client_args, self._kpi.topic, 0, since_ms)
-            legacy = await legacy_of(self.settings)
+            legacy = await legacy_of(self.settings, self.watch.left_at)
         if app.consumer_generation_id != generation:
             return
         self.ingest.open(recovered.engines, recovered.offsets, self._partitions)
         if self._kpi in assigned:
-            self.watch.open(start, self._partitions, legacy.calendar, legacy.standing)
+            self.watch.open(start, self._partitions, legacy.calendar, legacy.standing, legacy.kpi_end)
             self.announcements.read_up_to(legacy.calendar_offset)
         gc.collect()
         gc.freeze()  # restored state lives long: no collection has to walk over it
@@ -351,10 +350,7 @@ class Worker:
                 continue
             self.ingest.tick()
             if self.watch.owned:
-                standing = app.consumer.standing(self._kpi)
-                # Who was frozen or cut off must not give up a window on what the broker said before.
-                fresh = standing is not None and _now_ms() - standing.answered_ms < FRESH_MS
-                self.watch.tick(fresh and self.watch.position >= standing.end_offset)
+                self._let_judge_wait(app.consumer.standing(self._kpi))
             done = sum(lane.next_offset(topic) for lane in self.ingest.lanes.values() for topic in lane.taken)
             idle = not any(any(lags.values()) for lags in self.ingest.lag().values())
             if idle or done != absorbed:
@@ -364,26 +360,24 @@ class Worker:
             if answers != self._answers or not assigned:
                 self._answers, self.vitals.answered = answers, self.vitals.beat
 
+    def _let_judge_wait(self, standing: Standing | None) -> None:
+        """Let time pass for the judge, up to the moment of which the last answer on its topic is known to tell.
+
+        An answer may have been on its way for long, but what it answers was asked after the answer before it had come.
+        """
+        if standing is None:
+            self._heard_ms = 0, 0
+            return
+        if standing.answered_ms != self._heard_ms[1]:
+            self._heard_ms = self._heard_ms[1], standing.answered_ms
+        self.watch.tick(self.watch.position >= standing.end_offset, self._heard_ms[0])
+
 
 async def _run(settings: LiveSettings, view: View, datadir: Path, on_step: Callable[[str, int], None] | None) -> int:
     worker = Worker(settings, view, datadir)
     if on_step is not None:
         worker.checkpoints.on_step = on_step
     return await worker.run()
-
-
-async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> bool:
-    task = asyncio.ensure_future(work)
-    done, _ = await asyncio.wait({task}, timeout=seconds)
-    if not done:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await asyncio.wait({task}, timeout=0.5)
-        return False
-    error = task.exception()
-    if error is not None:
-        logger.warning("stop_step_failed error=%r", error)
-    return error is None
 
 
 def _now_ms() -> int:

@@ -95,7 +95,7 @@ class Crew:
             elif code in LET_GO:
                 said = [line for line in worker.log.splitlines() if " funnelwatch." in line]
                 self.reasons[f"{code}: {said[-1].partition(' funnelwatch.')[2][:100]}" if said else str(code)] += 1
-                self._gone(worker, f"ended itself with {code}")
+                self._gone(worker, f"{'SIGTERM, ' if 'stopping' in worker.log else ''}ended itself with {code}")
             else:
                 raise AssertionError(f"a worker ended with {code}\n{worker.log}")
         while len(self.workers) < self._least:

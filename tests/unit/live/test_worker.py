@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError, NotLeaderForPartitionError
 
+from detectors.seasonal import Note
+from streams.calendar import Calendar
 from streams.engine.rows import Row, encode_row
 from streams.errors import BrokerError
 from streams.kafka import NO_BROKER
 from streams.live.settings import LiveSettings
-from streams.live.transport import Fetch
+from streams.live.transport import Fetch, Standing
+from streams.live.watch import CLOCK_MARGIN_MS
 from streams.live.worker import Worker
 from streams.telemetry.view import View
 
@@ -89,3 +92,39 @@ def test_a_recovery_that_can_never_succeed_ends_the_worker(tmp_path: Path) -> No
     with pytest.raises(IllegalStateError):
         asyncio.run(worker._on_assigned())
     assert str(worker._failure) == "no such topic"
+
+
+def test_time_passes_for_the_judge_up_to_the_answer_before_the_last_and_no_further(tmp_path: Path) -> None:
+    case = Case(tmp_path, 0)
+    heard: list[int] = []
+    for answered_ms in (700_000, 700_000, 705_000, 990_000):
+        case.worker._let_judge_wait(Standing(0, 0, answered_ms))
+        heard.append(case.worker.watch.heard_ms)
+    # The last one may have been on its way since the one before it came.
+    assert heard == [0, 0, 700_000 - CLOCK_MARGIN_MS, 705_000 - CLOCK_MARGIN_MS]
+
+
+def test_a_judge_that_gets_its_topic_back_goes_on_where_it_was(tmp_path: Path) -> None:
+    watch = Case(tmp_path, 0).worker.watch
+    watch.take(fetch(0, 1, 2, after=0))
+    watch.close()
+    assert watch.left_at == 3
+    watch.open(0, 2, end=9)
+    assert watch.position == 3
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("removed behind it", {"start": 7, "end": 9}),
+        ("recreated", {"end": 2}),
+        ("of more partitions", {"partitions": 3, "end": 9}),
+        ("told of a campaign since", {"calendar": Calendar([Note("campaign", 0, 60_000)]), "end": 9}),
+    ],
+)
+def test_a_judge_begins_anew_where_its_topic_was(what: str, told: dict[str, Any], tmp_path: Path) -> None:
+    watch = Case(tmp_path, 0).worker.watch
+    watch.take(fetch(0, 1, 2, after=0))
+    watch.close()
+    watch.open(**{"start": 0, "partitions": 2} | told)
+    assert watch.position == told.get("start", 0), what
