@@ -147,10 +147,11 @@ class Monitor:
             cohorts.announce(notes)
         self._labels.put(labels)
 
-    def observe(self, window: MergedWindow) -> Judgement:
+    def observe(self, window: MergedWindow, *, told: bool = True) -> Judgement:
         """Judge a window; revisions and windows that are not newer than the last judged give nothing.
 
-        Incidents follow with the windows: what cohorts tell goes into them with the next window.
+        Incidents follow with the windows: what cohorts tell goes into them with the next window. Where the verdicts are
+        not ``told``, those of its minute are not put into words: who reads the past does not need them.
         """
         if window.judge and window.kind == "cohort" and window.horizon_ms in self._cohorts:
             cohorts = self._cohorts[window.horizon_ms]
@@ -180,7 +181,7 @@ class Monitor:
         verdicts: list[Verdict] = []
         alerts = []
         for group, each, kind in zip(groups, judged, kinds, strict=True):
-            verdicts += verdicts_of(group.bank, each, group.given, window.end_ms, kind)
+            verdicts += verdicts_of(group.bank, each, group.given, window.end_ms, kind) if told else ()
             alerts += alerts_of(group.bank, each, kind, self._units, orders_per, self._where.blame)
         for kpi, judge in self._named.items():
             ruling = self._labels.ruling(kpi, window.end_ms, judge.policy.since_ms)

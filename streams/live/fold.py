@@ -48,6 +48,8 @@ class Fold:
         self.position = start
         """Offset of the next record to be taken."""
         self.heard_ms = 0
+        self.told_from_ms = 0
+        """Before this moment verdicts are not put into words."""
         self.incidents: dict[str, Incident] = {}
         """The last state of every incident."""
         self.verdicts: dict[tuple[str, SegmentKey], Verdict] = {}
@@ -103,7 +105,7 @@ class Fold:
     def _judged(self) -> list[Told]:
         told = []
         for window in self._merger.ready(self.heard_ms):
-            judgement = self._monitor.observe(window)
+            judgement = self._monitor.observe(window, told=self.heard_ms >= self.told_from_ms)
             self.incidents.update({one.id: one for one in judgement.incidents})
             self.verdicts.update({(one.kpi, one.segment): one for one in judgement.verdicts})
             if window.judge:
