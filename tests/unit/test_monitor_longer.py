@@ -83,7 +83,7 @@ def cohorts() -> list[Judgement]:
             base = int(rng.poisson(300))
             counters = {"cohort.sessions@15m": base}
             for stage, share in {"product": 0.7, "cart": 0.2, "checkout": 0.1, "ordered": 0.08, "paid": 0.07}.items():
-                lost = 0.4 if stage == "paid" and 180 <= n - 15 < 220 else 0.0
+                lost = 0.8 if stage == "paid" and 180 <= n - 15 < 220 else 0.0
                 counters[f"cohort.{stage}@15m"] = int(rng.binomial(base, share * (1 - lost)))
             result.append(monitor.observe(window(opened, counters, horizon_ms=HORIZON)))
     return result
