@@ -22,7 +22,7 @@ Likelihood = Callable[[Floats, Floats, Floats], Floats]
 EVERYWHERE = 4.0
 """Nats that "the rest changed as well, by one factor" costs: a change that is everywhere is put on nobody."""
 
-LEAST = 0.05
+LEAST = 0.08
 """Share of a loss below which a candidate is not told."""
 
 MIXED = 0.2
@@ -30,6 +30,9 @@ MIXED = 0.2
 
 TRAFFIC_NOISE = 2.0
 """Visits come in crowds: their counts vary this many times as much as chance alone would have it."""
+
+SMALLEST = 0.06
+"""Fall of a segment against the rest below which it is no finding, however certain: rates wander without a cause."""
 
 REST = "other"
 """What did not fit into a dimension or a cube; nobody can be sent there."""
@@ -208,8 +211,11 @@ def _fallen(
 
     def worth(sums: Floats, whole: Floats) -> Floats:
         share: Floats = (sums[1] - sums[0]) / loss
-        part = sums[1] / max(whole[1], 1e-9)
-        return np.where(share > part * (whole[1] - whole[0]) / loss, share, 0.0)
+        own, rest = (
+            np.maximum(one, 0.0) / np.maximum(other, 1e-9) for one, other in (sums[:2], whole[:2, None] - sums[:2])
+        )
+        fallen = (rest - own) * np.sign(loss) >= SMALLEST * rest
+        return np.where(fallen, share, 0.0)
 
     return _greedy(cands, np.stack(counted), likelihood, worth, kind, most)
 
