@@ -2,13 +2,18 @@
 
 Whatever is alive was written in the chain after it last changed: it changed since the chain's first link, or the turn
 over everything that the chain holds came by it. The rest of the state is written in turns, a part in each link; a
-restore needs the links from the beginning of the last turn that is complete.
+restore needs the links from the beginning of the last turn that is complete. That part may be written a little before
+its link is: what changes in between is in the link as well, and counts for more.
 """
 
 from __future__ import annotations
 
+import sys
 from array import array
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
 
 from streams.engine.counters import RUNS, Tally
 from streams.engine.dedup import Identities
@@ -17,8 +22,8 @@ from streams.engine.snapshot import Core, Entries, Link, Run, write_link
 
 __all__ = ["Chain", "Checkpoint", "Pace", "write_whole"]
 
-LISTED: Final = 50
-"""As many keys are listed in the time of writing one entry."""
+SLICE: Final = 4_000
+"""Entries that are written without a break: some milliseconds."""
 
 
 class Pace(NamedTuple):
@@ -41,6 +46,63 @@ class Checkpoint(NamedTuple):
     behind: int
 
 
+class Turn:
+    """Goes once over everything: what is there when it begins, or when it comes to a store."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._stores = list(range(len(shop.stores())))
+        """Places of the stores that it has not come to, the last first."""
+        self._place, self._keys, self._next = 0, list[Any](), 0
+        """The keys of the store that it is at, and the first of them that it has not written."""
+        # What lives longest goes first, so that little is written shortly before it ends.
+        self.minutes = [head.minute for head in shop.duplicates.heads()]
+        ledger = shop.ledger
+        tallies = (*ledger.corrections.values(), *ledger.open.values(), *ledger.cohorts.values())
+        self.tallies = [tally.number for tally in tallies]
+
+    def is_over(self) -> bool:
+        """Whether nothing is left."""
+        return not (self.minutes or self.tallies or self._stores or self._next < len(self._keys))
+
+    def entries_left(self) -> int:
+        """How many entries are still to be written, about."""
+        stores = self._shop.stores()
+        return len(self._keys) - self._next + sum(len(stores[place].live) for place in self._stores)
+
+    def bytes_left(self) -> int:
+        """How much of arrays is still to be written, about."""
+        minutes, tallies = set(self.minutes), set(self.tallies)
+        identities = sum(head.size for head in self._shop.duplicates.heads() if head.minute in minutes)
+        runs = sum(sum(_lengths(tally)) for tally in self._shop.ledger.tallies() if tally.number in tallies)
+        return 8 * (identities + runs)
+
+    def take(self, most: int) -> tuple[int, Entries | None]:
+        """At most so many of the next entries, and how many; None where none is left."""
+        stores = self._shop.stores()
+        while self._next == len(self._keys):
+            if not self._stores:
+                return 0, None
+            self._place = self._stores.pop()
+            self._keys, self._next = list(stores[self._place].live), 0
+        keys = self._keys[self._next : self._next + most]
+        self._next += len(keys)
+        taken: list[dict[Any, Any]] = [{} for _ in stores]
+        taken[self._place] = dict(zip(keys, map(stores[self._place].live.get, keys), strict=True))
+        return len(keys), Entries(*taken)
+
+
+@dataclass(slots=True)
+class _Part:
+    """What the next link will hold of the turn, and how much room there is for more."""
+
+    entries_room: int
+    bytes_room: int
+    base: list[msgspec.Raw] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    identities: list[Identities] = field(default_factory=list)
+
+
 class Chain:
     """Decides what goes into each link of a partition, and knows what the links before hold.
 
@@ -55,39 +117,65 @@ class Chain:
     def __init__(self, shop: Shop, length: int = 0) -> None:
         self._shop, self._length = shop, length
         self.pace = Pace()
-        self._turn = 0
+        self._turn: Turn | None = None
+        self._turned = 0
         """Links of the present turn so far."""
-        self._stores: list[int] = []
-        """Places of the stores that the turn has not come to, the last first."""
-        self._keys: list[Any] = []
-        self._place = self._next_key = 0
-        """The keys of the store that the turn is at, and the first of them that it has not written."""
-        self._minutes: list[int] = []
-        self._tallies: list[int] = []
-        """Minutes, and numbers of tallies, that the turn has not come to."""
+        self._part: _Part | None = None
         self._written = {tally.number: _lengths(tally) for tally in shop.ledger.tallies()} if length else {}
-        """Lengths of the arrays of each tally in the links so far."""
+        """Lengths of the lists of each tally in the links so far."""
+
+    def prepare(self) -> bool:
+        """Write a little of what will be in the next link whatever happens; returns whether there is more of it.
+
+        The next link does what is left, so this may be called as often as there is time.
+        """
+        if not self._length or self._is_small():
+            return False
+        turn = self._turn = self._turn or Turn(self._shop)
+        part = self._part = self._part or self._begin_part(turn)
+        if part.entries_room > 0:
+            count, entries = turn.take(min(SLICE, part.entries_room))
+            if entries is not None:
+                part.entries_room -= count
+                part.base.append(msgspec.Raw(msgspec.msgpack.encode(entries)))
+                return True
+        if part.bytes_room > 0 and turn.minutes:
+            told = self._shop.duplicates.identities(turn.minutes.pop())
+            if told is not None:
+                part.identities.append(told)
+                part.bytes_room -= len(told.packed)
+            return True
+        if part.bytes_room > 0 and turn.tallies:
+            number = turn.tallies.pop()
+            for tally in self._shop.ledger.tallies():
+                if tally.number == number:
+                    part.runs += _runs_of(tally, None)
+                    part.bytes_room -= 8 * sum(_lengths(tally))
+                    self._written[number] = _lengths(tally)
+            return True
+        return False
 
     def next(self, core: Core, whole: bool = False) -> Checkpoint:
         """The next link; ``whole`` where it is not certain that the last one was kept."""
         shop = self._shop
-        if whole or not self._length or self._is_small():
+        while not whole and self.prepare():
+            pass
+        turn, part = self._turn, self._part
+        if whole or not self._length or self._is_small() or turn is None or part is None:
             data, behind = write_whole(shop, core), 0
-            self._written = {tally.number: _lengths(tally) for tally in shop.ledger.tallies()}
-            self._turn, self._length = 0, 1
+            self._length, self._turn, self._turned = 1, None, 0
         else:
-            if not self._turn:
-                self._begin_turn()
-            links = max(1, self.pace.longest - self._length)
-            self._touch(links)
-            identities = self._take_arrays(links)
+            runs = [run for tally in shop.ledger.tallies() for run in _runs_of(tally, self._written.get(tally.number))]
+            identities = part.identities + shop.duplicates.untold()
             entries = Entries(*(store.touched for store in shop.stores()))
-            data = write_link(Link(core, entries, self._runs(), identities))
-            self._turn += 1
-            if self._is_over():
-                behind, self._length, self._turn = self._turn - 1, self._turn, 0
+            data = write_link(Link(core, cast("list[Entries]", part.base), entries, part.runs + runs, identities))
+            self._turned += 1
+            if turn.is_over():
+                behind, self._length, self._turn, self._turned = self._turned - 1, self._turned, None, 0
             else:
                 behind, self._length = self._length, self._length + 1
+        self._part = None
+        self._written = {tally.number: _lengths(tally) for tally in shop.ledger.tallies()}
         shop.is_followed = True
         shop.tell()
         return Checkpoint(data, behind)
@@ -100,62 +188,13 @@ class Chain:
         size = 8 * (identities + sum(sum(_lengths(tally)) for tally in self._shop.ledger.tallies()))
         return live <= touched + self.pace.entries and size <= self.pace.size
 
-    def _begin_turn(self) -> None:
-        ledger = self._shop.ledger
-        self._stores = list(range(len(self._shop.stores())))
-        self._keys, self._next_key = [], 0
-        # What lives longest goes first, so that little is written shortly before it ends.
-        self._minutes = [head.minute for head in self._shop.duplicates.heads()]
-        tallies = (*ledger.corrections.values(), *ledger.open.values(), *ledger.cohorts.values())
-        self._tallies = [tally.number for tally in tallies]
-
-    def _is_over(self) -> bool:
-        return not (self._stores or self._next_key < len(self._keys) or self._minutes or self._tallies)
-
-    def _touch(self, links: int) -> None:
-        """Take more entries into this link, so many that the turn is over within that many links."""
-        stores = self._shop.stores()
-        left = len(self._keys) - self._next_key + sum(len(stores[place].live) for place in self._stores)
-        room = max(self.pace.entries, -(-left // links))
-        while room > 0 or links == 1:
-            if self._next_key == len(self._keys):
-                if not self._stores:
-                    return
-                self._place = self._stores.pop()
-                self._keys, self._next_key = list(stores[self._place].live), 0
-                room -= len(self._keys) // LISTED
-                continue
-            live, touched = stores[self._place]
-            keys = self._keys[self._next_key :] if links == 1 else self._keys[self._next_key : self._next_key + room]
-            touched.update(zip(keys, map(live.get, keys), strict=True))
-            self._next_key += len(keys)
-            room -= len(keys)
-
-    def _take_arrays(self, links: int) -> list[Identities]:
-        """Identities for this link, and a note of tallies that go into it as a whole; paced as entries are."""
-        duplicates = self._shop.duplicates
-        sizes = {head.minute: 8 * head.size for head in duplicates.heads()}
-        tallies = {tally.number: 8 * sum(_lengths(tally)) for tally in self._shop.ledger.tallies()}
-        left = sum(sizes.get(minute, 0) for minute in self._minutes) + sum(tallies.get(one, 0) for one in self._tallies)
-        room = max(self.pace.size, -(-left // links))
-        told = duplicates.untold()
-        while (room > 0 or links == 1) and self._minutes:
-            more = duplicates.identities(self._minutes.pop())
-            if more is not None:
-                told.append(more)
-                room -= len(more.packed)
-        while (room > 0 or links == 1) and self._tallies:
-            number = self._tallies.pop()
-            self._written.pop(number, None)
-            room -= tallies.get(number, 0)
-        return told
-
-    def _runs(self) -> list[Run]:
-        """What the arrays of tallies have that the links so far have not."""
-        tallies = self._shop.ledger.tallies()
-        runs = [run for tally in tallies for run in _runs_of(tally, self._written.get(tally.number))]
-        self._written = {tally.number: _lengths(tally) for tally in tallies}
-        return runs
+    def _begin_part(self, turn: Turn) -> _Part:
+        """Room for so much that the turn is over before the chain is too long."""
+        links = self.pace.longest - self._length
+        if links <= 1:
+            return _Part(sys.maxsize, sys.maxsize)
+        entries, size = -(-turn.entries_left() // links), -(-turn.bytes_left() // links)
+        return _Part(max(self.pace.entries, entries), max(self.pace.size, size))
 
 
 def write_whole(shop: Shop, core: Core, in_order: bool = False) -> bytes:
@@ -165,7 +204,7 @@ def write_whole(shop: Shop, core: Core, in_order: bool = False) -> bytes:
     tallies = sorted(shop.ledger.tallies(), key=lambda tally: tally.number)
     runs = [run for tally in tallies for run in _runs_of(tally, None)]
     entries = Entries(*(store.live for store in shop.stores()))
-    return write_link(Link(core, entries, runs, [one for one in known if one is not None]))
+    return write_link(Link(core, [], entries, runs, [one for one in known if one is not None]))
 
 
 def _lengths(tally: Tally) -> list[int]:

@@ -111,9 +111,11 @@ class Entries(msgspec.Struct, array_like=True):
 
 
 class Link(msgspec.Struct, array_like=True):
-    """The core of a moment, and of the rest of the state as much as this link holds, all of the same moment."""
+    """The core of a moment, and of the rest of the state as much as this link holds."""
 
     core: Core
+    base: list[Entries]
+    """Of moments shortly before; ``entries`` count for more."""
     entries: Entries
     runs: list[Run]
     identities: list[Identities]
@@ -148,8 +150,9 @@ def read_chain(links: Iterable[bytes], spec: EngineSpec, partition: int) -> Stat
     for data in links:
         length += 1
         link = _read(data, spec, partition)
-        for store, name in zip(stores, Entries.__struct_fields__, strict=True):
-            store.update(getattr(link.entries, name))
+        for entries in (*link.base, link.entries):
+            for store, name in zip(stores, Entries.__struct_fields__, strict=True):
+                store.update(getattr(entries, name))
         core = link.core
         runs += link.runs
         identities += link.identities

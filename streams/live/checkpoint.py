@@ -101,11 +101,15 @@ class Checkpoints:
             found = await load_snapshots(
                 self._settings.client_args, self._settings.snapshots_topic, owned, self._since_ms
             )
+            started = time.monotonic()
             # In a thread, as this takes seconds where there is much: the worker goes on telling that it is alive.
             engines = {one: await asyncio.to_thread(self._engine, one, found[one], partitions) for one in owned}
             for engine in engines.values():
                 engine.chain.pace = self._settings.snapshot_pace
             offsets = await self._positions(engines, found)
+            if links := sum(len(one.links) for one in found.values()):
+                took = time.monotonic() - started
+                logger.info("restored partitions=%s snapshots=%d seconds=%.1f", sorted(engines), links, took)
             self._uncertain = set()
             self._shelves = {one: Shelf(found[one], Fence(found[one].epoch + 1, generation)) for one in owned}
         return Recovered(engines, offsets)
@@ -142,6 +146,10 @@ class Checkpoints:
 
     async def _save(self, partition: int, lane: Lane, shelf: Shelf) -> int:
         settings = self._settings
+        while lane.engine.chain.prepare():
+            await asyncio.sleep(0)  # records come first
+        if self._shelves.get(partition) is not shelf:
+            return 0
         is_uncertain = partition in self._uncertain
         self._uncertain.add(partition)
         # Nothing is awaited before the rows are: state, offsets and the rows waited for belong to one moment.

@@ -63,6 +63,8 @@ class Worker:
 
     def work(self) -> Told:
         for _ in self.driver.pieces():
+            if self._rng.random() < 0.4:
+                self.driver.engine.chain.prepare()
             if self._rng.random() < 0.6:
                 self.save()
             if self.links and self._rng.random() < 0.1:
@@ -104,11 +106,15 @@ def test_leaves_that_are_dropped_and_their_numbers_used_again_change_nothing(
 @lawful
 @given(scenarios(), seeds, paces)
 def test_the_state_of_a_chain_is_that_of_a_whole_snapshot(scenario: Scenario, seed: int, pace: Pace) -> None:
-    driver = Driver(scenario, Random(seed))
+    rng = Random(seed)
+    driver = Driver(scenario, rng)
     driver.engine.chain.pace = pace
     links: list[bytes] = []
     for _ in driver.pieces():
         whole = driver.engine.snapshot()
+        if rng.random() < 0.5:
+            driver.engine.chain.prepare()
+            continue
         checkpoint = driver.engine.checkpoint()
         links = [*links[len(links) - checkpoint.behind :], checkpoint.data]
         assert known(links, driver.spec) == known([whole], driver.spec)

@@ -59,9 +59,9 @@ SLOW = Pace(entries=2, size=16)
         "t: page+200s cart+200s page+13m",
         "s5: paid+200s[order_id=o5] | t: page+14m",
         "t: page+20m page+33m",
-        "t: page+40m page+60m | s7: cart+200s page+60m1s",
+        "s7: success+200s[order_id=o7,payment_id=p7] | s9: fail+200s[payment_id=p9] | t: page+205s",
     ],
-    ids=["browsing", "carts", "emptied", "orders", "idle", "kept", "ended", "corrected"],
+    ids=["browsing", "carts", "emptied", "orders", "idle", "kept", "ended", "payments"],
 )
 def test_whatever_changes_between_two_links_is_in_the_second(more: str) -> None:
     log = Log(SLOW)
@@ -77,6 +77,30 @@ def test_what_is_forgotten_is_in_the_next_link() -> None:
     log.save()
     log.tell("t: page+2h page+3h")
     assert log.save().behind > 0
+    assert known(log.links, log.spec) == known([log.engine.snapshot()], log.spec)
+
+
+def test_numbers_of_corrections_are_in_the_next_link_until_nothing_can_correct_any_more() -> None:
+    log = Log(SLOW, session_gap_ms=36_000_000)
+    log.tell("t: page+40m")
+    log.save()
+    log.tell("s7: view+20m | s8: view+21m")
+    log.tell("t: page+45m")
+    for later in ("t: page+46m", "s7: cart+21m", "t: page+47m", "t: page+5h", "t: page+6h"):
+        assert log.save().behind > 0
+        assert known(log.links, log.spec) == known([log.engine.snapshot()], log.spec)
+        log.tell(later)
+    assert not log.engine._shop.ledger.numbers
+
+
+def test_what_changes_after_a_part_was_prepared_counts_for_more() -> None:
+    log = Log(Pace(entries=500, size=1))
+    log.save()
+    log.tell("t: page+13m")
+    for more in ("s3: page+13m1s", "s4: remove+13m2s", "s5: paid+13m3s[order_id=o5]"):
+        log.engine.chain.prepare()
+        log.tell(more)
+    log.save()
     assert known(log.links, log.spec) == known([log.engine.snapshot()], log.spec)
 
 
