@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 NEAR = 0.75
 """Share of the border from which a series is not learnt, on either side."""
 
+VISIBLE_EVERY = 5
+"""Windows for which the smallest visible change is told as it is."""
+
 ALONG = 0.25
 """Share of the border from which a ratio goes along with another that is taken for the new normal."""
 
@@ -115,6 +118,7 @@ class Bank:
         self.losses: dict[int, Loss] = {}
         self.paging: NDArray[np.bool_] = np.zeros(0, dtype=bool)
         self.borders: Floats = np.ones(0)
+        self.visible: Floats = np.zeros(0)
         self._segment_prior = segment_basis(basis)
         self._masked_for: dict[int, int] = {}
         self.held: frozenset[int] = frozenset()
@@ -148,7 +152,9 @@ class Bank:
     ) -> tuple[Look, Reading]:
         """What a window shows beside the border of each series; changes nothing."""
         look = self.scan.look(step, count, upstream, seen)
-        return look, read(self.scan, look, border * self.borders)
+        fresh = step % VISIBLE_EVERY == 0
+        reading = read(self.scan, look, border * self.borders, None if fresh else self.visible)
+        return look, reading
 
     def stand(self, look: Look, reading: Reading) -> Judged:
         """Move the alerts on; nothing is learnt yet."""
@@ -175,6 +181,7 @@ class Bank:
     def learn(self, judged: Judged, frozen: bool) -> None:
         """Take the window in; ``frozen`` keeps all series from learning it, else those with an alert are kept."""
         step = judged.look.step
+        self.visible = judged.reading.visible
         self.scan.learn(judged.look)
         if frozen:
             self.scan.mask(slice(None), step - 1, step)

@@ -106,26 +106,23 @@ class LogLinear:
         """What every series expects at a moment; ``event`` tells which of them feel one."""
         h, slot = self._regressors(moment_ms), self.basis.slot(moment_ms)
         h[-1] = 0.0
-        own = self.base + self.mean @ h + self.slots.mean[:, slot]
+        log_rate = self.base + self.mean @ h + self.slots.mean[:, slot]
         ph = self.cov @ h
         profile = ph @ h
         if event is not None and event.any():
-            own += self.mean[:, EVENT] * event
-            profile = profile + (2 * ph[:, EVENT] + self.cov[:, EVENT, EVENT]) * event
-            ph = ph + self.cov[:, :, EVENT] * event[:, None]
-        profile = np.maximum(profile, 0.0)
+            log_rate += self.mean[:, EVENT] * event
+            profile += (2 * ph[:, EVENT] + self.cov[:, EVENT, EVENT]) * event
+            ph += self.cov[:, :, EVENT] * event[:, None]
+        np.maximum(profile, 0.0, out=profile)
         slot_var = self.slots.doubt(slot)
-        child = self.parent >= 0
-        up = np.where(child, self.parent, 0)
-        return Forecast(
-            log_rate=np.clip(own + np.where(child, own[up], 0.0), -30.0, 30.0),
-            level=self.mean[:, -1].copy(),
-            # A parent's own doubt is partly seen by the child's data: three tenths of it remain.
-            profile_var=profile + np.where(child, 0.3 * profile[up], 0.0),
-            cross_var=ph[:, -1],
-            level_var=self.cov[:, -1, -1].copy(),
-            slot_var=np.where(child, slot_var[up], slot_var),
-        )
+        child = np.flatnonzero(self.parent >= 0)
+        up = self.parent[child]
+        log_rate[child] += log_rate[up]
+        # A parent's own doubt is partly seen by the child's data: three tenths of it remain.
+        profile[child] += 0.3 * profile[up]
+        slot_var[child] = slot_var[up]
+        np.clip(log_rate, -30.0, 30.0, out=log_rate)
+        return Forecast(log_rate, self.mean[:, -1].copy(), profile, ph[:, -1], self.cov[:, -1, -1].copy(), slot_var)
 
     def begin_event(self, chosen: Flags) -> None:
         """A campaign or a crowd begins: what it does is unknown, within what such events did before."""

@@ -48,19 +48,24 @@ class Reading(NamedTuple):
     visible: Floats
 
 
-def read(scan: Scan, look: Look, border: Floats) -> Reading:
+def read(scan: Scan, look: Look, border: Floats, visible: Floats | None = None) -> Reading:
     """Lay the evidence of a look beside the border of each series.
 
     Parameters
     ----------
     border
         Nats needed by a window of length one; a longer window needs ``ln(length)`` less, since there are fewer.
+    visible
+        The least change that would be seen, where it is known already: it changes little from one window to the next.
     """
-    hurts = np.array([spec.hurts for spec in scan.specs], dtype=np.int8)
+    if visible is None or len(visible) != len(border):
+        visible = _visible(scan, look, border)
+    hurts = scan.hurts[:, None]
     needed = np.maximum(border[:, None] - LENGTHS[None, :], 1.0)
     ratio = look.evidence / needed
-    bad = np.where(look.side == hurts[:, None], ratio, 0.0)
-    good = np.where(look.side == -hurts[:, None], ratio, 0.0)
+    down = look.side == hurts
+    bad = np.where(down, ratio, 0.0)
+    good = np.where(look.side == -hurts, ratio, 0.0)
     best = bad.argmax(axis=1)
     rows = np.arange(len(best))
     now, doubt = look.expected[:, 0], look.doubt[:, 0]
@@ -78,16 +83,14 @@ def read(scan: Scan, look: Look, border: Floats) -> Reading:
         lower_now=np.maximum(now - width, 0.0),
         upper_now=now + width,
         ready=scan.ready.copy(),
-        loudest=np.where(look.side == hurts[:, None], look.evidence + LENGTHS * (look.evidence > 0), 0.0).max(
-            axis=1, initial=0.0
-        ),
-        visible=_visible(scan, look, border, hurts),
+        loudest=np.where(down & (ratio > 0), look.evidence + LENGTHS, 0.0).max(axis=1, initial=0.0),
+        visible=visible,
     )
 
 
-def _visible(scan: Scan, look: Look, border: Floats, hurts: NDArray[np.int8]) -> Floats:
+def _visible(scan: Scan, look: Look, border: Floats) -> Floats:
     """The last few windows tell what the next ones hold."""
     lengths = np.clip(look.step - scan.since, 1, TRACKED[NEAREST])
     expected = np.maximum(look.expected[:, NEAREST] * WITHIN / lengths, 1e-9)
     needed = np.maximum(border - np.log(WITHIN), 1.0)
-    return smallest_change(expected, look.dispersion[:, NEAREST], look.doubt[:, NEAREST], needed, hurts)
+    return smallest_change(expected, look.dispersion[:, NEAREST], look.doubt[:, NEAREST], needed, scan.hurts)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import SegmentKey
-from detectors.delay import NEXT_STEP, SAME_WINDOW, DelayBank, DelayLook
+from detectors.delay import SAME_WINDOW, DelayBank
 from detectors.events import EventClock
 from detectors.evidence import BEFORE, penalised_deviance, sudden_evidence
+from detectors.look import Look, SeriesSpec
 from detectors.model import LogLinear, Start
 from detectors.seasonal import Basis
 
@@ -32,6 +30,9 @@ RING = 256
 BLOCK = 5
 LAG = 30
 """Windows before a block is learnt: no judged window of up to this length has been learnt."""
+
+BACK = np.maximum(0, (WINDOWS[: len(TRACKED)] - LAG) // BLOCK)
+"""Blocks ago that the level of each tracked window was taken."""
 
 HOLIDAY = 0.3**2
 """Variance of a volume's logarithm on a holiday: it is like a Sunday, but no more than that."""
@@ -53,51 +54,6 @@ NOISE_PRIOR = 20.0
 
 BASE_AFTER, BASE_LATEST, BASE_COUNT = 60, 200, 20
 """A series gets its rough level after an hour, or later where little is counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesSpec:
-    """One series: a ratio (``volume`` false) or a count; ``hurts`` is -1 (down), +1 (up); ``parent`` its whole.
-    ``kernel`` is the delay of a ratio's successes behind its trials to begin with, ``SAME_WINDOW`` is none.
-    ``binomial``: each success is one of its own window's trials, so the noise is known before it is learnt.
-    ``compound``: a sum of amounts, in units of a usual one; noisier than any count.
-    ``segment`` tells which events it feels, ``event`` by how much one moves it (a standard deviation of logarithms),
-    ``delay_ms`` how much later that shows; ``steps`` of the funnel that it spans: each has a day of its own.
-    """
-
-    volume: bool = False
-    kernel: int = NEXT_STEP
-    hurts: int = -1
-    parent: int = -1
-    binomial: bool = False
-    compound: bool = False
-    segment: SegmentKey = ()
-    event: float = 0.1
-    delay_ms: int = 0
-    steps: int = 1
-
-
-class Look(NamedTuple):
-    """What a window shows, [series] or [series, windows]; evidence in nats on the side that ``side`` tells (-1, +1)."""
-
-    step: int
-    moment_ms: int
-    counts: Floats
-    upstream: Floats
-    seen: Flags
-    delays: DelayLook
-    event: Flags
-    exposure: Floats
-    profile: Floats
-    slip: Floats
-    level: Floats
-    observed: Floats
-    expected: Floats
-    exposures: Floats
-    doubt: Floats
-    dispersion: Floats
-    evidence: Floats
-    side: NDArray[np.int8]
 
 
 class Scan:
@@ -130,6 +86,10 @@ class Scan:
         self.volume: Flags = np.zeros(0, dtype=bool)
         self.compound: Flags = np.zeros(0, dtype=bool)
         self.rho_step = math.exp(math.log(self.model.decay) / BLOCK)
+        length = WINDOWS[: len(TRACKED)]
+        self.rho: Floats = self.rho_step ** (np.maximum(LAG, length) - length / 2)
+        self.rho2: Floats = self.rho**2
+        self.hurts: NDArray[np.int8] = np.zeros(0, dtype=np.int8)
 
     def add(self, spec: SeriesSpec, prior: Floats | None = None, step: int = 0) -> int:
         """Take in a series that begins at a step; its number."""
@@ -151,6 +111,7 @@ class Scan:
         self.born, self.since = np.append(self.born, step + SETTLE), np.append(self.since, step)
         self.ready, self.volume = np.append(self.ready, False), np.append(self.volume, spec.volume)
         self.compound = np.append(self.compound, spec.compound)
+        self.hurts = np.append(self.hurts, np.int8(spec.hurts))
         return index
 
     def look(self, step: int, count: Floats, upstream: Floats, seen: Flags) -> Look:
@@ -245,19 +206,18 @@ class Scan:
 
     def _doubt(self, level: Floats, profile: Floats, cross: Floats, level_var: Floats) -> tuple[Floats, Floats]:
         """Logarithm of the level's factor in each window, and the variance of the expected count's logarithm."""
-        tracked = len(TRACKED)
-        length = WINDOWS[:tracked]
-        back = np.maximum(0, (length - LAG) // BLOCK)
         newest = 0 if self.step is None else self.step // BLOCK
-        past = self.past[(newest - back) % 64]
-        then = np.where(back == 0, level[:, None], past[:, 0].T)
-        then_var = np.where(back == 0, level_var[:, None], past[:, 1].T)
-        rho = self.rho_step ** (np.maximum(LAG, length) - length / 2)
-        sigma2 = self.model.sigma2[:, None]
-        var = profile[:, None] + 2 * rho * cross[:, None] + rho**2 * then_var + sigma2 * (1 - rho**2)
-        flat = np.broadcast_to(profile[:, None] + sigma2, (len(level), len(PROFILE_ONLY)))
-        zeros = np.zeros((len(level), len(PROFILE_ONLY)))
-        return np.hstack([rho * then, zeros]), np.hstack([np.maximum(var, 0.0), flat])
+        past = self.past[(newest - BACK) % 64]
+        then = np.where(BACK == 0, level[:, None], past[:, 0].T)
+        then_var = np.where(BACK == 0, level_var[:, None], past[:, 1].T)
+        rho, sigma2 = self.rho, self.model.sigma2
+        var = (2 * rho * cross[:, None] + self.rho2 * then_var + sigma2[:, None] * (1 - self.rho2)) + profile[:, None]
+        tracked = len(TRACKED)
+        factor, doubt = np.zeros((len(level), len(WINDOWS))), np.empty((len(level), len(WINDOWS)))
+        factor[:, :tracked] = rho * then
+        np.maximum(var, 0.0, out=doubt[:, :tracked])
+        doubt[:, tracked:] = (profile + sigma2)[:, None]
+        return factor, doubt
 
     def _only_cliffs(
         self, moment: int, begin: NDArray[np.int64], observed: Floats, dispersion: Floats, evidence: Floats
