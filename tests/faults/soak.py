@@ -38,7 +38,7 @@ SPEED = 120.0
 SESSIONS_PER_MINUTE = 20.0
 DOORS = 5
 DAY_MS = 86_400_000
-ROUND = 8
+ROUND = 10
 DIMENSIONS = {"session_dimensions": ["channel", "device"], "payment_dimensions": ["payment_method"]}
 
 LONG = {
@@ -154,7 +154,7 @@ class Soak:
             self.crew.tidy()
             self.faults[name]()
             self.happened[name] += 1
-            self.pass_time(self._chance.uniform(0.3, 2.5))
+            self.pass_time(self._chance.uniform(0.2, 1.6))
         while self._later:
             self.pass_time(0.1)
 
@@ -266,9 +266,12 @@ def planned(seed: int, faults: int | None) -> list[list[str]]:
     return [deck[first : first + ROUND] for first in range(0, len(deck), ROUND)]
 
 
-def run(seed: int, kind: str, rounds: Sequence[Sequence[str]]) -> tuple[Soak, list[tuple[str, ...]]]:
+def run(
+    seed: int, kind: str, rounds: Sequence[Sequence[str]], minutes: float = 60.0
+) -> tuple[Soak, list[tuple[str, ...]]]:
     """These faults, as far as a broker of this kind lets them happen; returns the run, and a table of what happened."""
     table: list[tuple[str, ...]] = []
+    over = time.monotonic() + 60 * minutes
     with broker_of(kind) as (bootstrap, kafka, doors):
         soak = Soak(bootstrap, kafka, doors, seed)
         with soak.running():
@@ -281,6 +284,8 @@ def run(seed: int, kind: str, rounds: Sequence[Sequence[str]]) -> tuple[Soak, li
                     (str(number), ", ".join(names), f"{hours:.1f}", f"{took:.1f}", str(len(soak.twins.rows)), "equal")
                 )
                 print(" | ".join(table[-1]), flush=True)
+                if time.monotonic() > over:
+                    break
             soak.finish()
     return soak, table
 
@@ -322,13 +327,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--long", action="store_true", help="at least 100 kills, 20 freezes and 20 restarts of the broker"
     )
+    parser.add_argument("--minutes", type=float, default=60.0, help="after these no other round begins")
     parser.add_argument("--broker", choices=("kafka", "embedded"), default="kafka")
     parser.add_argument("--table", type=Path, help="write a table of what happened to this file")
     told = parser.parse_args(arguments)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the broker goes away on purpose
     print(" | ".join(HEAD), flush=True)
     started = time.monotonic()
-    soak, table = run(told.seed, told.broker, planned(told.seed, None if told.long else told.faults))
+    soak, table = run(told.seed, told.broker, planned(told.seed, None if told.long else told.faults), told.minutes)
     facts = {"seed": str(told.seed), "broker": told.broker, **summary(soak, time.monotonic() - started)}
     lines = [f"{name}: {fact}" for name, fact in facts.items()]
     print("\n".join(lines))
