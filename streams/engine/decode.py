@@ -89,6 +89,7 @@ class Decoder:
         """
         found, sessions = self._plain_all(run), _session_texts(run.keys)
         seed, kind_of, seconds, tails, origin, slack = self.seed, KIND_OF_TYPE, SECONDS, TAILS, run.origin, self._slack
+        start, rest = slice(19), slice(19, None)
         limits = run.append_ms if min(run.append_ms) >= 0 else [ms if ms >= 0 else FOREVER for ms in run.append_ms]
         top_ms = -FOREVER if stream_ms is None else stream_ms
         floor_ms = max(0, top_ms - slack)
@@ -98,7 +99,7 @@ class Decoder:
             if event is not None:
                 told, key = event.event_time, session or event.session_id
                 try:
-                    event_ms = seconds[told[:19]] + tails[told[19:]] if told.__class__ is str else read_moment(told)
+                    event_ms = seconds[told[start]] + tails[told[rest]] if told.__class__ is str else read_moment(told)
                 except KeyError:
                     event_ms = read_moment(told)
             if event_ms is not None and floor_ms <= event_ms <= limit_ms and key:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast, get_args
 
 import msgspec
 
@@ -16,12 +16,15 @@ __all__ = ["NativeReader", "translate"]
 IDS: Final = ("event_id", "session_id", "visitor_id", "user_id", "order_id", "payment_id")
 NOT_DIMENSIONS: Final = {*FIELD_NAMES, "quantity"} - {"event_type", "decline", "currency"}
 
-PLAIN: Final[list[Any]] = [
-    ("event_type", Literal[tuple(name for name in EVENT_TYPES if name != "ad_report")]),
-    ("event_id", Annotated[str, msgspec.Meta(min_length=1)]),
-    ("session_id", Annotated[str, msgspec.Meta(max_length=LONGEST_ID)] | None, None),
-    *((name, None, None) for name in ("order_id", "payment_id", "amount", "currency", "sent_at", "append_time")),
-]
+BEFORE_DIMENSIONS: Final = ("event_id", "event_type", "event_time", "session_id", "visitor_id", "user_id")
+"""The decoder looks for a field behind the one before it: in the order of the documentation it is found at once."""
+
+PLAIN: Final[dict[str, Any]] = {
+    "event_type": Literal[tuple(name for name in EVENT_TYPES if name != "ad_report")],
+    "event_id": Annotated[str, msgspec.Meta(min_length=1)],
+    "session_id": Annotated[str, msgspec.Meta(max_length=LONGEST_ID)] | None,
+    **dict.fromkeys(("order_id", "payment_id", "amount", "currency", "sent_at", "append_time")),
+}
 """What a plain event has narrower types for."""
 
 
@@ -47,13 +50,10 @@ class NativeReader:
         self._item_names = dict(zip(self.item_attributes, item_dimensions, strict=True))
         self._item_type: Any = msgspec.defstruct("ShopItem", item_fields, bases=(Item,), gc=False)
         lines: Any = list.__class_getitem__(self._item_type)
-        fields = [("items", lines | None, None), *event_fields]
-        self._event_type: Any = plainly_stored(msgspec.defstruct("ShopEvent", fields, bases=(Event,), gc=False))
+        self._event_type = _event_type("ShopEvent", {"items": lines | None}, event_fields)
         self.decode: Callable[[bytes], Event] = cast(Any, msgspec.json.Decoder(self._event_type)).decode
         """Bytes of one clean native record → event; raises where anything in it needs a closer look (``read``)."""
-        plain = plainly_stored(
-            msgspec.defstruct("PlainEvent", PLAIN, bases=(self._event_type,), kw_only=True, gc=False)
-        )
+        plain = _event_type("PlainEvent", {"items": lines | None, **PLAIN}, event_fields)
         self.decode_plain: Callable[[bytes], Event] = cast(Any, msgspec.json.Decoder(plain)).decode
         """The same for an event with an id, no order, no money and no clocks; raises for every other one."""
 
@@ -110,6 +110,26 @@ class NativeReader:
                 if attribute != name:
                     setattr(item, attribute, _text(line, name, defects))
         return items
+
+
+def _event_type(name: str, types: dict[str, Any], dimensions: list[Any]) -> Any:
+    """A struct like ``Event``, with dimensions and with other types of some fields.
+
+    It does not inherit from it: fields would keep their order then.
+    """
+    known = {one.name: one for one in msgspec.structs.fields(Event)}
+    order = (*BEFORE_DIMENSIONS, *(field for field in known if field not in BEFORE_DIMENSIONS))
+    fields = [(field, types.get(field, known[field].type), *_default(known[field], types)) for field in order]
+    fields[len(BEFORE_DIMENSIONS) : len(BEFORE_DIMENSIONS)] = dimensions
+    return plainly_stored(msgspec.defstruct(name, fields, kw_only=True, gc=False))
+
+
+def _default(known: msgspec.structs.FieldInfo, types: dict[str, Any]) -> tuple[Any, ...]:
+    """The default of a field and its name in JSON; nothing where it has to be there."""
+    told = types.get(known.name)
+    if known.required or (told is not None and type(None) not in get_args(told)):
+        return ()
+    return (msgspec.field(default=known.default, name=known.encode_name),)
 
 
 def _attributes(prefix: str, names: tuple[str, ...], base: type[msgspec.Struct]) -> tuple[tuple[str, ...], list[Any]]:
