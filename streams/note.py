@@ -257,7 +257,10 @@ async def _incidents(client: dict[str, Any], topic: str, name: str) -> dict[str,
             for record in records:
                 if record.value is None or not (record.key or b"").startswith(f"incident|{name}".encode()):
                     continue
-                one = decode_anomaly(record.value)
+                try:
+                    one = decode_anomaly(record.value)
+                except InputError:
+                    continue
                 if isinstance(one, Incident):
                     found[one.id] = one
         if found:

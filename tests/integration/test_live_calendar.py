@@ -50,15 +50,15 @@ def incidents(settings: LiveSettings) -> dict[str, Incident]:
     return {one.id: one for one in told if isinstance(one, Incident)}
 
 
-def run(*arguments: str) -> None:
-    before, sys.argv, code = sys.argv, ["funnelwatch", *arguments], None
+def run(*arguments: str) -> int:
+    before, sys.argv = sys.argv, ["funnelwatch", *arguments]
     try:
         main()
     except SystemExit as ended:
-        code = ended.code
+        return int(ended.code or 0)
     finally:
         sys.argv = before
-    assert not code, arguments
+    return 0
 
 
 @pytest.fixture
@@ -88,13 +88,22 @@ def test_a_label_and_a_note_reach_the_judge_and_a_later_judge_agrees(
         assert one.label is None
         until(lambda: incidents(settings)[one.id].state == "recovered")
 
-        run("label", one.id[:6], "expected", "--note", "card audit", "--config", config)
+        assert run("label", "zz", "expected", "--config", config) == 2
+        assert f"INCIDENT = 'zz': no such incident; the latest are: {one.id} (" in capsys.readouterr().err
+        assert run("label", one.id, "none", "--config", config) == 2
+        assert run("label", one.id[:6], "expected", "--note", "card audit", "--config", config) == 0
         assert f"{one.id}: expected" in capsys.readouterr().out
         first.until_logged("judged_anew")
         after = until(lambda: incidents(settings)[one.id].label and incidents(settings))
         assert {key: (each.state, each.label) for key, each in after.items()} == {one.id: ("recovered", "expected")}
 
-        run("note", "618 sale", "--from", "2099-06-18", "--to", "2099-06-19", "--channel", "sem", "--config", config)
+        assert run("note", "--remove", "1a", "--config", config) == 2
+        assert (
+            run(
+                "note", "618 sale", "--from", "2099-06-18", "--to", "2099-06-19", "--channel", "sem", "--config", config
+            )
+            == 0
+        )
         assert "channel=sem  618 sale" in capsys.readouterr().out
         first.until_logged("calendar entry=note|")
         write(settings, rows(slice(HOURS, None)))
@@ -125,14 +134,14 @@ def test_what_is_said_while_no_judge_runs_closes_an_open_incident(
         found = until(lambda: incidents(settings))
         assert [one.state for one in found.values()] != ["recovered"], first.log
     one = next(iter(found.values()))
-    run("label", one.id, "expected", "--config", config)
+    assert run("label", one.id, "expected", "--config", config) == 0
     with WorkerProcess(**told) as second:
         second.until_logged("judging offset")
         closed = until(lambda: incidents(settings)[one.id].label and incidents(settings))
         assert closed, second.log
         assert (closed[one.id].state, closed[one.id].label) == ("recovered", "expected")
         assert closed[one.id].summary == f"{one.summary}; labelled expected"
-        run("label", one.id, "none", "--config", config)
+        assert run("label", one.id, "none", "--config", config) == 0
         second.until_logged("judged_anew")
         again = until(lambda: not incidents(settings)[one.id].label and incidents(settings))
         assert again[one.id].state in {"open", "ongoing"}
