@@ -61,7 +61,8 @@ class EventClock:
             if begin <= moment_ms:
                 felt |= moment_ms < end + self.tails
         for note in basis.notes:
-            if note.kind == "campaign" and note.start_ms <= moment_ms < note.end_ms + DAY_MS:
+            # A holiday of one segment is no Sunday of the shop: it moves that segment as a campaign does.
+            if (note.kind == "campaign" or note.scope) and note.start_ms <= moment_ms < note.end_ms + DAY_MS:
                 lasts = moment_ms < note.end_ms + self.tails
                 # A campaign for one segment moves that, and the whole through it.
                 felt |= lasts & [not note.scope or segment in ((), note.scope) for segment in self.segments]

@@ -80,8 +80,16 @@ class Basis:
         return (local.hour * 60 + local.minute) // 15
 
     def noted(self, kind: str, moment_ms: int, tail_ms: int = 0) -> bool:
-        """Whether a note of this kind covers the moment, or ended less than ``tail_ms`` before it."""
-        return any(note.kind == kind and note.start_ms <= moment_ms < note.end_ms + tail_ms for note in self.notes)
+        """Whether a note of this kind covers the moment, or ended less than ``tail_ms`` before it.
+
+        A holiday of one segment is none of the shop.
+        """
+        return any(
+            note.kind == kind
+            and note.start_ms <= moment_ms < note.end_ms + tail_ms
+            and not (kind == "holiday" and note.scope)
+            for note in self.notes
+        )
 
 
 def rate_basis(zone: ZoneInfo, notes: tuple[Note, ...] = ()) -> Basis:
