@@ -54,13 +54,16 @@ class Browsing:
         self._cohorts: list[Tally] = []
         """The cohorts of the window at ``_entered_ms``, while none can close."""
         self._entered_ms = NEVER
+        self._timers: dict[str, None] = {}
+        """Where a session goes that is opened before ``_timers_end_ms``."""
+        self._timers_end_ms = NEVER
 
     def count_all(self, events: list[Any], apply: Callable[[Any], None]) -> None:
         """Count events in their order; those that have no short way are left to ``apply``."""
         sessions, leaves, simple, gap = self._sessions, self._leaves, self._simple, self._gap
         session_of, full = sessions.open.get, leaves.full
         present, has_axes = self._present, bool(self._products.axes)
-        self._entered_ms = NEVER
+        self._entered_ms = self._timers_end_ms = NEVER
         noted_of, end_ms, tally = present.noted.get, present.end_ms, present.tally
         for event in events:
             kind, event_ms = event.kind, event.event_ms
@@ -159,7 +162,10 @@ class Browsing:
         known = visitor if told else 0
         session = Session(event_ms, event_ms, 0, leaf, leaf, mask, cohorts, pages, products, others, known)
         sessions.open[key] = sessions.touched[key] = session
-        sessions.wheel.put(key, event_ms + self._gap)
+        if event_ms >= self._timers_end_ms:
+            self._timers, end_ms = sessions.wheel.bucket(event_ms + self._gap)
+            self._timers_end_ms = end_ms - self._gap
+        self._timers[key] = None
         return True
 
     def _open_by(self, kind: int) -> Opening:

@@ -143,7 +143,8 @@ class Shop:
         """All that has changed so far is in a checkpoint, or nobody asks for it."""
         for store in self.stores():
             store.touched.clear()
-        self.present.noted.clear()
+        if self.is_followed:
+            self.present.noted.clear()
         self.duplicates.tell()
 
     def _count_items(self, event: Any, leaf: int, tally: Tally) -> None:

@@ -23,13 +23,19 @@ class Wheel:
 
     def put(self, key: str, due_ms: int) -> None:
         """Look at ``key`` before the first closing after ``due_ms``."""
+        keys = self._buckets.get((due_ms - self._grace) // self._window)
+        if keys is None:
+            keys, _ = self.bucket(due_ms)
+        keys[key] = None
+
+    def bucket(self, due_ms: int) -> tuple[dict[str, None], int]:
+        """Where to put a key that is due then, and the end of the times for which that is so."""
         bucket = (due_ms - self._grace) // self._window
         keys = self._buckets.get(bucket)
         if keys is None:
             self._first = min(self._first, bucket) if self._buckets else bucket
-            self._buckets[bucket] = {key: None}
-        else:
-            keys[key] = None
+            keys = self._buckets[bucket] = {}
+        return keys, (bucket + 1) * self._window + self._grace
 
     def take(self, closing_ms: int) -> list[str]:
         """The keys whose time is before a closing; they are in the wheel no more."""

@@ -228,8 +228,8 @@ class Present:
     """The window of the events that come in time, in their order: its tally, and whom each session was last noted with.
 
     ``noted`` holds by session key who was noted in that window under the session's leaf as it is; whoever changes that
-    leaf, or ends the session, takes the entry out. Its sessions are among those touched since the last checkpoint: it
-    is cleared where they are.
+    leaf, or ends the session, takes the entry out. Where there are checkpoints, its sessions are among those touched
+    since the last one: it is cleared when they are.
     """
 
     def __init__(self, ledger: Ledger, window_ms: int) -> None:
