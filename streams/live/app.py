@@ -21,6 +21,10 @@ BATCHES_AHEAD = 16
 
 REQUEST_TIMEOUT_SECONDS = 40.0
 
+METADATA_MS = 10_000
+"""A worker that leads its group before it has heard of the topics gives them to nobody, and notices at the next look:
+by default after five minutes."""
+
 AS_IS = "funnelwatch-as-is"
 
 Handler = Callable[[str, int, list[Any]], Awaitable[None]]
@@ -68,6 +72,7 @@ def build_app(
         broker_request_timeout=max(REQUEST_TIMEOUT_SECONDS, settings.session_timeout_seconds),
         broker_max_poll_records=settings.max_poll_records,
         consumer_max_fetch_size=2 << 20,
+        consumer_metadata_max_age_ms=METADATA_MS,
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
         table_standby_replicas=1,  # with 0 Faust falls back to an assignor that tears a session's topics apart
