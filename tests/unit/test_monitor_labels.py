@@ -111,3 +111,14 @@ def test_a_label_of_an_incident_keeps_its_time_from_being_learnt(short: Told) ->
     assert with_label.last_end_ms == without.last_end_ms
     masked = [monitor._rates.bank.scan.masked.sum() for monitor in (with_label, without)]
     assert masked[0] > masked[1]
+
+
+def test_a_detector_of_the_registry_follows_labels_as_well(short: Told) -> None:
+    spec = MonitorSpec(detectors=(("payment_success_ratio", "river.gaussian"),), segment_kpis=())
+    monitor, rows = Monitor(spec), short[0]
+    before = incidents([monitor.observe(window) for window in rows])
+    named = next(one for one in before.values() if "payment_success_ratio" in one.kpis)
+    again = Monitor(spec)
+    again.announce((), (label("expected", named, named.updated_ms),))
+    after = [again.observe(window) for window in rows]
+    assert not any("payment_success_ratio" in active(one) for one in after)

@@ -72,3 +72,22 @@ def test_the_share_in_alarm_fades_over_windows_that_were_skipped():
     run(one, [0.1] * 95, first=6)
     other.step(100, 0.1, 0)
     assert one.share == pytest.approx(other.share, rel=1e-9)
+
+
+def test_what_is_known_to_be_a_lasting_change_ends_at_once_and_what_is_known_not_to_be_never_does() -> None:
+    accepted, held = Policy(PolicySpec(timeout=5)), Policy(PolicySpec(timeout=5))
+    for policy in (accepted, held):
+        assert policy.step(1, 1.5, 0).began
+    told = accepted.step(2, 1.5, 0, accept=True)
+    assert (told.ended, told.timed_out, told.active) == (True, True, False)
+    assert all(held.step(number, 1.5, 0, calm=-1.0, hold=True).active for number in range(2, 20))
+    assert held.step(20, 1.5, 0).timed_out
+
+
+def test_a_dropped_alert_leaves_nothing_behind() -> None:
+    policy = Policy(PolicySpec(needed=2, among=3))
+    policy.step(1, 1.5, 0)
+    assert policy.step(2, 1.5, 0).began
+    policy.drop()
+    assert policy.quiet
+    assert not policy.step(3, 1.5, 0).active
