@@ -174,7 +174,7 @@ class Ingest:
         batch = Batch(
             topic,
             partition,
-            [record.offset for record in records],
+            _offsets(records),
             append_ms,
             [record.key for record in records],
             [record.value for record in records],
@@ -343,6 +343,12 @@ class Ingest:
         )
         if strangers:
             self._view.miskeyed(strangers)
+
+
+def _offsets(records: Sequence[Any]) -> Sequence[int]:
+    """Offsets of records in order; they have gaps only where markers of transactions or compaction leave them."""
+    first, last = records[0].offset, records[-1].offset
+    return range(first, last + 1) if last - first + 1 == len(records) else [record.offset for record in records]
 
 
 def dead_letter(reject: Reject, payload_bytes: int, before: int = 0) -> tuple[bytes, bytes]:
