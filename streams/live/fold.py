@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from detectors.base import Incident, SegmentKey, Verdict
-from streams.calendar import Calendar
+from detectors.seasonal import Note
+from streams.calendar import Calendar, Label
 from streams.engine.cube import Cube, decode_record
 from streams.engine.rows import WHOLE
 from streams.merge import MergedWindow, Merger
 from streams.monitor import Judgement, Monitor, MonitorSpec
 
-__all__ = ["Bookmarks", "Fold", "Told"]
+__all__ = ["Bookmarks", "Fold", "JudgeState", "Told"]
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -112,6 +113,14 @@ class Fold:
                 self.windows[window.kind, window.horizon_ms] = window
             told.append(Told(window, judgement))
         return told
+
+
+class JudgeState(NamedTuple):
+    """A fold, and what was announced and said when it was made."""
+
+    fold: Fold
+    notes: tuple[Note, ...]
+    labels: tuple[Label, ...]
 
 
 class Bookmarks:

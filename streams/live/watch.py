@@ -10,15 +10,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from detectors.base import Incident
-from detectors.seasonal import Note
 from streams.anomalies import encode_incident
-from streams.calendar import Calendar, Label, LabelName
+from streams.calendar import Calendar, LabelName
 from streams.engine.rows import encode_row, row_key
 from streams.engine.spec import DAY_MS
 from streams.errors import BrokerError, InputError
 from streams.kafka import read_topic
 from streams.kpis import counters_of
-from streams.live.fold import Bookmarks, Fold, Told
+from streams.live.fold import Bookmarks, Fold, JudgeState, Told
 from streams.live.logs import get_logger
 from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
@@ -46,10 +45,9 @@ logger = get_logger("watch")
 class _Left(NamedTuple):
     """What a judge knew when it lost the topic."""
 
-    fold: Fold
+    state: JudgeState
     bookmarks: Bookmarks
-    notes: tuple[Note, ...]
-    labels: tuple[Label, ...]
+    partitions: int
 
 
 class Watch:
@@ -107,7 +105,17 @@ class Watch:
     @property
     def left_at(self) -> int:
         """Offset up to which this worker had judged when it was the judge last; 0 where nothing is kept of that."""
-        return 0 if self._left is None else self._left.fold.position
+        return 0 if self._left is None else self._left.state.fold.position
+
+    def state(self) -> JudgeState | None:
+        """What the judge knows; None where there is no judge here, or it is about to judge anew."""
+        if self._fold is None or self._anew_from_ms is not None or self._moving:
+            return None
+        return JudgeState(self._fold, self._calendar.notes, self._calendar.labels)
+
+    def recall(self, state: JudgeState, partitions: int) -> None:
+        """Know what another judge, or this one before, had found out of so many partitions; before ``open``."""
+        self._left = _Left(state, Bookmarks(self._now_ms), partitions)
 
     def open(
         self,
@@ -134,28 +142,24 @@ class Watch:
         end
             Offset behind the last record of the KPI topic: where this worker left off behind it, the topic is another.
         """
-        self._start = start
+        self._start, self._partitions = start, partitions
         self._calendar = calendar or Calendar(self._settings.monitor.notes)
         left, self._left = self._left, None
-        same = left is not None and left.notes == self._calendar.notes and left.labels == self._calendar.labels
-        known = left is not None and same and start <= left.fold.position <= end
-        if left is not None and known and partitions == self._partitions:
-            self._fold, self._bookmarks = left.fold, left.bookmarks
+        if left is not None and self._goes_on_from(left, end):
+            self._fold, self._bookmarks = left.state.fold, left.bookmarks
         else:
-            self._partitions = partitions
             self._bookmarks, self._fold = Bookmarks(self._now_ms), self._fresh()
         self._live, self._told, self._anew_from_ms = False, {}, None
         self._open = {one.id: one for one in standing}
-        self._live_from_ms = self._now_ms() - self._settings.republish_ms
+        self._fold.told_from_ms = self._live_from_ms = self._now_ms() - self._settings.republish_ms
         self._view.judge_rebuilding()
 
     def close(self) -> None:
         """Be the judge no more."""
         if self._fold is not None:
             self._view.drop_judge()
-            whole = self._anew_from_ms is None and not self._moving
-            told = self._calendar.notes, self._calendar.labels
-            self._left = _Left(self._fold, self._bookmarks, *told) if whole else None
+            state = self.state()
+            self._left = None if state is None else _Left(state, self._bookmarks, self._partitions)
         self._fold, self._bookmarks = None, Bookmarks(self._now_ms)
 
     def take(self, records: Sequence[Any]) -> None:
@@ -246,6 +250,12 @@ class Watch:
         self._anew_from_ms = since_ms if self._anew_from_ms is None else min(since_ms, self._anew_from_ms)
         self._bookmarks.forget(since_ms)
         self._wake.set()
+
+    def _goes_on_from(self, left: _Left, end: int) -> bool:
+        """Whether what is left is what reading the topic now would give."""
+        state, calendar = left.state, self._calendar
+        told = state.notes == calendar.notes and state.labels == calendar.labels
+        return told and self._start <= state.fold.position <= end and left.partitions == self._partitions
 
     def _fresh(self) -> Fold:
         merger = Merger(range(self._partitions), self._settings.merge_wait_ms, keep_ms=keep_ms(self._settings.engine))

@@ -26,6 +26,7 @@ from streams.live.app import build_app
 from streams.live.bounded import within
 from streams.live.checkpoint import Checkpoints
 from streams.live.ingest import READ_AGAIN_SECONDS, Ingest
+from streams.live.judge_state import Keeper
 from streams.live.logs import get_logger, set_up_logs
 from streams.live.outbox import Outbox
 from streams.live.predecessor import legacy_of
@@ -106,6 +107,7 @@ class Worker:
         self.checkpoints = Checkpoints(settings, self.ingest, self.outbox, view, now_ms=_now_ms)
         self.watch = Watch(settings, self.outbox, view, now_ms=_now_ms)
         self.announcements = Announcements(settings, self.watch)
+        self.keeper = Keeper(settings, self.watch, self.outbox)
         self.vitals = Vitals(started=time.monotonic())
         self._answers = 0
         self._sent_back = -READ_AGAIN_SECONDS
@@ -147,13 +149,13 @@ class Worker:
         self._stop.set()
 
     async def _run_app(self) -> int:
-        hooks = Hooks(self._positions, self.checkpoints.save, self._on_revoked)
+        hooks = Hooks(self._positions, self._save, self._on_revoked)
         handlers = dict.fromkeys(self.settings.source_topics, self._on_source) | {self._kpi.topic: self._on_kpi}
         self._app = app = build_app(self.settings, hooks, handlers, self.fail, self._datadir)
         self.ingest.reader = self.checkpoints.committer = app.consumer
         app.on_rebalance_complete.connect(self._on_assigned)
         works = [self._tick, self.checkpoints.run, self.ingest.sources.run, self._start_app]
-        works += [self.watch.run, self.announcements.run]
+        works += [self.watch.run, self.announcements.run, self.keeper.run]
         tasks = [asyncio.create_task(self._guarded(one)) for one in works]
         await self._stop.wait()
         self.view.stopping()
@@ -181,7 +183,7 @@ class Worker:
         clean = True
         app.consumer.stop_flow()
         if self._failure is None:
-            clean = await within(seconds, self.checkpoints.save())
+            clean = await within(seconds, self._save())
         self.ingest.close()
         return await within(seconds, app.stop()) and clean
 
@@ -295,6 +297,7 @@ class Worker:
         if self._kpi in assigned:
             since_ms = _now_ms() - self.settings.judge_history_ms
             start = await first_offset_since(self.settings.client_args, self._kpi.topic, 0, since_ms)
+            await self.keeper.load(self._partitions)
             legacy = await legacy_of(self.settings, self.watch.left_at)
         if app.consumer_generation_id != generation:
             return
@@ -311,6 +314,9 @@ class Worker:
         self.vitals.ready = True
         self.view.ready()
         logger.info("owning partitions=%s judge=%s generation=%d", sorted(partitions), self.watch.owned, generation)
+
+    async def _save(self) -> None:
+        await asyncio.gather(self.checkpoints.save(), self.keeper.save())
 
     def _on_revoked(self) -> None:
         self.checkpoints.forget()
