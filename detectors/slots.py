@@ -104,4 +104,4 @@ class SlotTable:
             here, before, behind = (self.mean[seen, (near + by) % SLOTS] for by in (0, -1, 1))
             step = np.maximum(np.abs(here - before), np.abs(here - behind))
             # A step of a few percent between neighbours is chance; a sharp edge seldom falls on the quarter.
-            self.edge[seen, near % SLOTS] = np.where(step > 2 * self.spread[seen], (step / 2) ** 2, 0.0)
+            self.edge[seen, near % SLOTS] = np.where(step > self.spread[seen], (step / 2) ** 2, 0.0)
