@@ -6,6 +6,7 @@ import pytest
 
 from detectors.base import Incident, Verdict
 from streams.anomalies import decode_anomaly
+from streams.calendar import Label, encode_label
 from streams.engine.rows import Row, encode_row
 from streams.errors import InputError
 from streams.judge import judge_file, windows_of
@@ -81,3 +82,17 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path):
 def test_a_file_that_does_not_exist_is_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"missing\.jsonl"):
         judge_file(tmp_path / "missing.jsonl", None)
+
+
+def test_a_calendar_beside_the_rows_is_heard(tmp_path: Path):
+    out, path = tmp_path / "out.jsonl", written(tmp_path / "rows.jsonl", rows())
+
+    def incidents(calendar: Path | None) -> list[Incident]:
+        judge_file(path, out, calendar=calendar)
+        told = [decode_anomaly(line) for line in out.read_bytes().splitlines()]
+        return [one for one in told if isinstance(one, Incident)]
+
+    found = incidents(None)[-1]
+    label = Label(found.id, "expected", found.kpis, found.onset_ms, found.ended_ms, found.updated_ms)
+    (tmp_path / "calendar.jsonl").write_bytes(encode_label(label)[1] + b"\n")
+    assert incidents(tmp_path / "calendar.jsonl") == []
