@@ -8,7 +8,7 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep  # noqa: TID251 - waits for processes, not for events
@@ -167,7 +167,9 @@ def missing_programs() -> list[str]:
 
 
 @contextmanager
-def start_prometheus(config: Path, *, data: Path, port: int) -> Iterator[str]:
+def start_prometheus(
+    config: Path, *, data: Path, port: int, before_start: Callable[[], None] | None = None
+) -> Iterator[str]:
     """Run Prometheus on loopback for the length of a ``with`` block; yields its address once it is ready."""
     arguments = [
         f"--config.file={config}",
@@ -175,12 +177,14 @@ def start_prometheus(config: Path, *, data: Path, port: int) -> Iterator[str]:
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=warn",
     ]
-    with _process(PROMETHEUS, arguments, port=port, log=data.with_suffix(".log")) as url:
+    with _process(PROMETHEUS, arguments, port=port, log=data.with_suffix(".log"), before_start=before_start) as url:
         yield url
 
 
 @contextmanager
-def start_alertmanager(config: Path, *, data: Path, port: int) -> Iterator[str]:
+def start_alertmanager(
+    config: Path, *, data: Path, port: int, before_start: Callable[[], None] | None = None
+) -> Iterator[str]:
     """Run Alertmanager on loopback, without a cluster, for the length of a ``with`` block."""
     arguments = [
         f"--config.file={config}",
@@ -189,7 +193,7 @@ def start_alertmanager(config: Path, *, data: Path, port: int) -> Iterator[str]:
         "--cluster.listen-address=",
         "--log.level=warn",
     ]
-    with _process(ALERTMANAGER, arguments, port=port, log=data.with_suffix(".log")) as url:
+    with _process(ALERTMANAGER, arguments, port=port, log=data.with_suffix(".log"), before_start=before_start) as url:
         yield url
 
 
@@ -201,8 +205,11 @@ def running_stack(
     webhook_url: str,
     pace: Pace = Pace(),  # noqa: B008 - immutable
     links: Links | None = None,
+    before_start: Callable[[], None] | None = None,
 ) -> Iterator[Stack]:
     """Both programs on free loopback ports, configured for ``targets``, their data in ``directory``.
+
+    ``before_start`` is called in each of the new processes (``preexec_fn``), so that they can be tied to ours.
 
     Raises
     ------
@@ -219,8 +226,12 @@ def running_stack(
         links=links,
     )
     with (
-        start_alertmanager(files.alertmanager, data=directory / "alertmanager", port=ports[0]) as alertmanager_url,
-        start_prometheus(files.prometheus, data=directory / "prometheus", port=ports[1]) as prometheus_url,
+        start_alertmanager(
+            files.alertmanager, data=directory / "alertmanager", port=ports[0], before_start=before_start
+        ) as alertmanager_url,
+        start_prometheus(
+            files.prometheus, data=directory / "prometheus", port=ports[1], before_start=before_start
+        ) as prometheus_url,
     ):
         yield Stack(prometheus_url, alertmanager_url, files)
 
@@ -243,14 +254,22 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def _process(names: Sequence[str], arguments: list[str], *, port: int, log: Path) -> Iterator[str]:
+def _process(
+    names: Sequence[str], arguments: list[str], *, port: int, log: Path, before_start: Callable[[], None] | None
+) -> Iterator[str]:
     program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
         way_out = f"install {names[0]} (Debian: {names[-1]})"
         raise FunnelwatchError("is not installed", key=names[0], way_out=way_out)
     url = f"http://127.0.0.1:{port}"
     with log.open("ab") as output:
-        process = subprocess.Popen([program, *arguments], stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [program, *arguments],
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=before_start,  # noqa: PLW1509 - the caller's word that it is safe between fork and exec
+        )
     try:
         _wait_until_ready(process, url, log)
         yield url

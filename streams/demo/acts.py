@@ -15,6 +15,7 @@ import zstandard
 from dashboards.stack import Pace as StackPace
 from dashboards.stack import running_stack
 from dashboards.webhook import Notification, WebhookReceiver
+from streams.broker import die_with_parent
 from streams.config import load_config
 from streams.demo.child import running_worker
 from streams.demo.live_shop import LiveShop
@@ -190,7 +191,9 @@ class Acts:
         found = "" if caught_ms is None else f"; caught after {(caught_ms - picture.outage_ms) / 1000:.0f} s"
         if picture.outage_end_ms is not None and now >= picture.outage_end_ms:
             return f"the outage is over, the shop recovers{found}"
-        return f"PAYMENT OUTAGE: 19 of 20 payments fail since {(now - picture.outage_ms) / 1000:.0f} s{found}"
+        where = " and ".join(value for _, value in self._pace.cause)
+        since = f"since {(now - picture.outage_ms) / 1000:.0f} s"
+        return f"PAYMENT OUTAGE: 19 of 20 payments with {where} fail {since}{found}"
 
     def _caught_up(self) -> bool:
         age = self._picture.freshness_ms(now_ms())
@@ -209,6 +212,7 @@ class Acts:
             targets=[f"{settings.metrics_host}:{settings.metrics_port}"],
             webhook_url=receiver.url,
             pace=StackPace(self._pace.scrape_seconds, self._pace.scrape_seconds, speedup=60),
+            before_start=die_with_parent(),
         )
         started = await asyncio.to_thread(programs.__enter__)
         stack.push(partial(programs.__exit__))
@@ -226,7 +230,7 @@ class Acts:
         self._calm_until_ms = now_ms() + self._pace.calm_ms
         await until(lambda: now_ms() >= (self._calm_until_ms or 0) - LEAD_MS)
         begins = now_ms() + LEAD_MS
-        incident = IncidentSpec("payment_outage", begins, begins + self._pace.outage_ms)
+        incident = IncidentSpec("payment_outage", begins, begins + self._pace.outage_ms, segment=self._pace.cause)
         await asyncio.to_thread(self._shop.strike, incident)
         picture.outage_ms, picture.outage_end_ms = incident.start_ms, incident.end_ms
 

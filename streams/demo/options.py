@@ -15,6 +15,8 @@ __all__ = ["DemoOptions", "Pace", "pace_of", "shop_of", "worker_config"]
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60_000
 SHORTEST_SECONDS: Final = 60.0
+LONG_SECONDS: Final = 240.0
+"""A run of this length has time for an outage that takes a fifth of the payments, and a minute to find it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +79,20 @@ class Pace:
     window_ms: int = 10 * SECOND_MS
     grace_ms: int = 3 * SECOND_MS
     disorder_ms: int = 2 * SECOND_MS
-    merge_wait_ms: int = 3 * SECOND_MS
+    merge_wait_ms: int = 12 * SECOND_MS
     scrape_seconds: float = 2.0
+    cause: tuple[tuple[str, str], ...] = (("payment_method", "alipay"), ("payment_provider", "psp-1"))
+    """Where the outage sits: neither in the method nor in the provider alone, so that somebody has to find it."""
 
 
 def pace_of(options: DemoOptions) -> Pace:
-    """The pace that fits the time there is: an unattended run has little calm, and stays in the outage."""
+    """The pace that fits the time there is: a short run has little calm, stays in the outage, and loses a provider."""
     if options.for_seconds is None:
         return Pace()
-    return Pace(calm_ms=round(min(60.0, options.for_seconds / 18) * SECOND_MS))
+    calm_ms = round(min(60.0, options.for_seconds / 18) * SECOND_MS)
+    if options.for_seconds >= LONG_SECONDS:
+        return Pace(calm_ms=calm_ms)
+    return Pace(calm_ms=calm_ms, cause=(("payment_provider", "psp-1"),))
 
 
 def shop_of(options: DemoOptions, pace: Pace, prefix: str = "", opens_ms: int | None = None) -> ShopSpec:
@@ -99,7 +106,7 @@ def shop_of(options: DemoOptions, pace: Pace, prefix: str = "", opens_ms: int | 
         sessions_per_minute=options.sessions_per_minute,
         rhythm=0.0,
         noise=0.0,
-        funnel=FunnelSpec(bounce=0.33, cart=0.30, checkout=0.66, order=0.86),
+        funnel=FunnelSpec(bounce=0.25, cart=0.5, checkout=0.8, order=0.92),
         duplicate_ratio=0.004,
         poison_ratio=0.0005,
         late_ratio=0.001,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from streams.demo.screen import name_segment
 from streams.demo.state import Picture
 
 __all__ = ["Left", "lines_of", "summary"]
@@ -45,6 +46,13 @@ def summary(picture: Picture, left: Left, now_ms: int, programs_missing: list[st
                 "told": _iso(picture.told_ms.get(one.id)),
                 "ended": _iso(one.ended_ms),
                 "summary": one.summary,
+                "attribution": [
+                    {"segment": dict(blame.segment), "share": blame.share, "kind": blame.kind}
+                    for blame in one.attribution
+                ],
+                "orders_lost": one.orders_lost,
+                "money_lost_minor": one.money_lost_minor,
+                "currency": one.currency,
                 "is_the_outage": one is caught,
             }
             for one in sorted(picture.incidents.values(), key=lambda one: one.detected_ms)
@@ -71,6 +79,10 @@ def lines_of(picture: Picture, left: Left) -> list[str]:
             if outage["caught"]
             else "The payment outage was not found before the end."
         )
+        if "located" in outage:
+            told[-1] += f" {outage['located_share']:.0%} of its loss was put on {outage['located']}."
+        if (caught := picture.caught()) is not None:
+            told.append(f"As it was told: {caught.summary}.")
     return [*told, f"The events are in {left.events}, the truth about them in {left.labels}."]
 
 
@@ -81,6 +93,8 @@ def _outage(picture: Picture) -> dict[str, Any] | None:
     if (found_ms := picture.caught_ms()) is not None:
         told["found"] = _iso(found_ms)
         told["found_after_seconds"] = round((found_ms - picture.outage_ms) / 1000, 1)
+    if (blame := picture.located()) is not None:
+        told["located"], told["located_share"] = name_segment(blame.segment), blame.share
     first = next((one for one in picture.fired() if one.at_ms > picture.outage_ms), None)
     if first is not None:
         told["alert_after_seconds"] = round((first.at_ms - picture.outage_ms) / 1000, 1)

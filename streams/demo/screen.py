@@ -12,10 +12,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from detectors.base import Incident
+from detectors.base import Blame, Incident
 from streams.demo.state import KpiLine, Picture
+from streams.kpis import minor_exponent
 
-__all__ = ["Screen", "line_of"]
+__all__ = ["Screen", "line_of", "name_segment"]
 
 FIRST_KPIS = (
     "sessions",
@@ -38,8 +39,15 @@ STAGE_NAMES = {
     "paid": "paid",
 }
 BAR = 18
+HOW = {"rate": "converts worse", "mix": "came more or less often", "volume": "counted less"}
 BLOCKS = "▁▂▃▄▅▆▇█"
 NARROW_ROWS = 36
+BLAMED = 2
+"""Segments of an incident that are shown."""
+
+LINES = 2
+"""Lines that each incident has on average: the latest takes what those before it leave."""
+
 ZONE = ZoneInfo("Asia/Shanghai")
 
 
@@ -63,7 +71,7 @@ class Screen:
         rows = options.max_height
         tall = rows >= NARROW_ROWS
         # Six lines frame the rest; the KPIs get what the funnel, the incidents and the commands leave.
-        kpis = max(4, min(len(self._picture.kpi_names()), rows - (26 if tall else 22)))
+        kpis = max(4, min(len(self._picture.kpi_names()), rows - (30 if tall else 24)))
         top = Table.grid(expand=True)
         top.add_column(ratio=11)
         top.add_column(ratio=10)
@@ -140,7 +148,12 @@ class Screen:
 
     def _incidents(self, count: int) -> RenderableType:
         found = sorted(self._picture.incidents.values(), key=lambda one: (one.state == "recovered", -one.onset_ms))
-        lines: list[RenderableType] = [_incident(one) for one in found[:count]]
+        lines: list[RenderableType] = []
+        for one in found[:count]:
+            lines += [_incident(one), *map(_blame, one.attribution[:BLAMED])]
+            if (cost := _cost(one)) is not None:
+                lines.append(cost)
+        del lines[count * LINES :]
         if not lines and self._picture.judging:
             lines = [Text("none: every judged KPI is inside its range", style="green")]
         elif not lines:
@@ -152,6 +165,15 @@ class Screen:
         for told, command in self._commands[: 4 if tall else 2]:
             table.add_row(Text(told, style="dim"), Text(command, style="cyan", overflow="fold"))
         return table
+
+
+def name_segment(segment: Sequence[tuple[str, str]]) -> str:
+    """A segment as the alerts write it.
+
+    >>> name_segment((("device", "ios"), ("payment_method", "alipay")))
+    'device=ios × payment_method=alipay'
+    """
+    return " × ".join(f"{dimension}={value}" for dimension, value in segment)
 
 
 def line_of(picture: Picture, now_ms: int) -> str:
@@ -210,10 +232,35 @@ def _mark(line: KpiLine) -> Text:
 def _incident(incident: Incident) -> Text:
     over = incident.state == "recovered"
     onset = datetime.fromtimestamp(incident.onset_ms / 1000, ZONE).strftime("%H:%M:%S")
+    what = incident.summary.split("; ")[0] if incident.attribution or _cost(incident) else incident.summary
     told = Text.assemble(
         ("recovered " if over else f"{incident.kind} ", "green" if over else "bold red"),
         (f"since {onset}: ", "dim"),
-        incident.summary,
+        what,
     )
     told.truncate(400, overflow="ellipsis")
     return told
+
+
+def _blame(blame: Blame) -> Text:
+    return Text.assemble(
+        (f"  {blame.share:>4.0%} of the loss  ", "dim"),
+        (name_segment(blame.segment), "bold yellow"),
+        (f"  {HOW[blame.kind]}", "dim"),
+    )
+
+
+def _cost(incident: Incident) -> Text | None:
+    if incident.orders_lost is None or incident.orders_lost < 1:
+        return None
+    money = ""
+    if incident.money_lost_minor is not None and incident.currency:
+        amount = incident.money_lost_minor / 10 ** minor_exponent(incident.currency)
+        money = f", {amount:,.0f} {incident.currency}"
+    low, high = incident.orders_lost_low, incident.orders_lost_high
+    between = "" if low is None or high is None else f" ({low:,.0f} to {high:,.0f})"
+    return Text.assemble(
+        ("  lost so far       " if incident.state != "recovered" else "  lost in all       ", "dim"),
+        (f"{incident.orders_lost:,.0f} orders{money}", "bold red"),
+        (between, "dim"),
+    )

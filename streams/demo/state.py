@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from detectors.base import Incident
+from detectors.base import Blame, Incident
 from streams.telemetry.names import ALL, STAGES
 
 __all__ = ["Delivery", "KpiLine", "Picture", "Samples", "StageLine", "read_samples"]
@@ -205,6 +205,11 @@ class Picture:
             return None
         found = [(at_ms, one) for one, (at_ms, _) in self.about_payment.items() if at_ms > self.outage_ms]
         return self.incidents[min(found)[1]] if found else None
+
+    def located(self) -> Blame | None:
+        """The largest part of the outage's loss, as it was found; None before."""
+        caught = self.caught()
+        return caught.attribution[0] if caught is not None and caught.attribution else None
 
     def caught_ms(self) -> int | None:
         """When that was heard of."""
