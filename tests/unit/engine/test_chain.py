@@ -71,6 +71,16 @@ def test_whatever_changes_between_two_links_is_in_the_second(more: str) -> None:
     assert known(log.links, log.spec) == known([log.engine.snapshot()], log.spec)
 
 
+@pytest.mark.parametrize("told", ["", "[visitor_id=v]"])
+def test_who_goes_on_in_the_same_minute_is_in_the_next_link_too(told: str) -> None:
+    log = Log(SLOW)
+    log.save()
+    for at in (200, 210, 220):
+        log.tell(f"s3: page+{at}s{told} | t: page+{at + 6}s{told}")
+        assert log.save().behind > 0
+        assert known(log.links, log.spec) == known([log.engine.snapshot()], log.spec)
+
+
 def test_what_is_forgotten_is_in_the_next_link() -> None:
     log = Log(SLOW, order_memory_ms=1_800_000, session_gap_ms=36_000_000)
     log.tell("t: page+20m")

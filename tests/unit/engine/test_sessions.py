@@ -1,5 +1,7 @@
 """Sessions, stages, cohorts, bounces."""
 
+from streams.engine import WHOLE
+from streams.engine.sketch import estimate_visitors
 from tests.support.stories import story
 from tests.unit.engine.telling import moments, rows_of, totals, values_of
 
@@ -37,6 +39,30 @@ def test_one_page_and_one_product_are_a_bounce_and_a_second_page_is_none() -> No
     assert totals(rows_of(story("a: page+0s view+1s")))["bounces"] == 1
     assert "bounces" not in totals(rows_of(story("a: page+0s page+1s")))
     assert "bounces" not in totals(rows_of(story("a: page+0s look+1s")))
+
+
+def test_a_session_of_many_pages_tells_them_all_when_it_ends() -> None:
+    for pages in (15, 16, 17, 40):
+        told = totals(rows_of(story("a: " + " ".join(f"page+{second}s" for second in range(pages)))))
+        assert (told["ended_page_views"], told["sessions_ended"], told.get("bounces")) == (pages, 1, None)
+
+
+def test_each_visitor_of_a_session_is_seen_in_each_window() -> None:
+    one = "page+1s[visitor_id=v] page+2s[visitor_id=w] page+3s[visitor_id=v] page+4s[visitor_id=]"
+    one += " list+70s[visitor_id=w] page+71s[visitor_id=]"
+    row, later = (row for row in rows_of(story("a: " + one)) if row.segment == WHOLE and row.sketch is not None)
+    assert [round(estimate_visitors(told.sketch or b"")) for told in (row, later)] == [2, 2]
+
+
+def test_who_tells_no_visitor_is_the_first_one_of_the_session_else_the_session() -> None:
+    stories = {"a: page+1s page+2s view+3s": 1, "a: page+1s page+2s[visitor_id=v] page+3s": 2}
+    stories["a: page+1s[visitor_id=v] cart+2s page+3s | b: page+4s"] = 2
+    for told, visitors in stories.items():
+        events = story(told)
+        for event in events:
+            event["visitor_id"] = "v" if event["visitor_id"] == "v" else ""
+        whole = next(row for row in rows_of(events) if row.segment == WHOLE and row.sketch is not None)
+        assert round(estimate_visitors(whole.sketch or b"")) == visitors
 
 
 def test_declared_events_count_as_page_views_and_no_others() -> None:
