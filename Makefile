@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help demo test check check-generated format generate bench detection attribution kafka soak fuzz clean
+.PHONY: help demo test check check-generated format generate bench recovery detection attribution kafka soak fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -50,6 +50,9 @@ generate: .venv/.dev ## boards, rules and config/shop.example.toml from their so
 
 bench: .venv/.dev ## the live path beside a bare consumer loop; last line ratio=…
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
+
+recovery: .venv/.dev ## pauses of checkpoints and time to recover with 100 000 and a million live sessions
+	$(BIN)/python -m benchmarks.recovery $(ARGS)
 
 detection: .venv/.dev ## recall, delay and false pages of the detectors on simulated shops
 	$(BIN)/python -m benchmarks.detection $(ARGS)

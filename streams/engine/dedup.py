@@ -47,7 +47,7 @@ class _Minute:
     def __init__(self, number: int, latest_ms: int) -> None:
         self.number, self.latest_ms = number, latest_ms
         self.recent: set[int] = set()
-        self.log = array("Q")
+        self.log: list[int] = []
         self.older = array("Q")
         self.told = 0
         """So much of ``log`` is in a checkpoint already."""
@@ -56,9 +56,9 @@ class _Minute:
 
     def pack(self) -> None:
         """Make one sorted array of all."""
-        self.untold += self.log[self.told :]
+        self.untold.extend(self.log[self.told :])
         self.older = _sorted(self.older, self.log)
-        self.recent, self.log, self.told = set(), array("Q"), 0
+        self.recent, self.log, self.told = set(), [], 0
 
 
 NOWHERE: Final = _Minute(0, 0)
@@ -141,7 +141,8 @@ class Duplicates:
 
     def untold(self) -> list[Identities]:
         """The identities that are new since ``tell``."""
-        told = [(place.number, place.untold + place.log[place.told :]) for place in self._minutes.values()]
+        places = self._minutes.values()
+        told = [(place.number, place.untold + array("Q", place.log[place.told :])) for place in places]
         return [Identities(number, new.tobytes()) for number, new in told if new]
 
     def tell(self) -> None:
@@ -154,7 +155,7 @@ class Duplicates:
         place = self._minutes.get(minute)
         if place is None:
             return None
-        known = _sorted(place.older, place.log) if in_order else place.older + place.log
+        known = _sorted(place.older, place.log) if in_order else place.older + array("Q", place.log)
         return Identities(place.number, known.tobytes())
 
     def load(self, heads: Iterable[MinuteHead], told: Iterable[Identities]) -> bool:
@@ -171,13 +172,13 @@ class Duplicates:
             if head.minute < newest - RECENT_MINUTES:
                 place.older.frombytes(known.tobytes())
             else:
-                place.log.frombytes(known.tobytes())
+                place.log = known.tolist()
                 place.recent = set(place.log)
         self.tell()
         return True
 
 
-def _sorted(one: array[int], other: array[int]) -> array[int]:
+def _sorted(one: array[int], other: list[int]) -> array[int]:
     together = np.concatenate((np.array(one, np.uint64), np.array(other, np.uint64)))
     together.sort()
     return array("Q", together.tobytes())

@@ -146,8 +146,8 @@ class Checkpoints:
 
     async def _save(self, partition: int, lane: Lane, shelf: Shelf) -> int:
         settings = self._settings
-        while lane.engine.chain.prepare():
-            await asyncio.sleep(0)  # records come first
+        while lane.engine.chain.prepare():  # noqa: ASYNC110 - records come in between
+            await asyncio.sleep(0)
         if self._shelves.get(partition) is not shelf:
             return 0
         is_uncertain = partition in self._uncertain
