@@ -7,6 +7,7 @@ tuned it on labelled weeks of this very shop. River's detectors run behind our g
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing import Pool
@@ -35,6 +36,8 @@ KPIS: tuple[Kpi, ...] = tuple(
 METHODS = ("static", "3-sigma", "river.gaussian", "river.adwin", "river.predictive", "river.half_space_trees")
 LIMITS = np.geomspace(0.2, 400, 120)
 FIVE, HOUR = 5, 60
+LOUDEST = 0.05
+"""Share of the quiet time that alerts may stand in."""
 
 LEAST = 1e-3
 """Share under which a static threshold is not set: what is nought now and then says nothing by being nought."""
@@ -72,10 +75,12 @@ def compare(
 
 
 def _limit(judge: Callable[[Case, float], Run], cases: Sequence[Case], budget: float = 1.0) -> float:
-    """The lowest limit from which on all keep the budget on the tuning seeds."""
-    kept = float(LIMITS[-1])
+    """The lowest limit from which on all keep the budget on the tuning seeds; none where no limit does."""
+    kept = math.inf
     for limit in LIMITS[::-1]:
-        if score(judge(case, float(limit)) for case in cases).false_a_week > budget:
+        tally = score(judge(case, float(limit)) for case in cases)
+        # An alert that always stands pages once and is no alert.
+        if tally.false_a_week > budget or tally.loud > LOUDEST * tally.quiet:
             break
         kept = float(limit)
     return kept
