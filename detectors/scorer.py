@@ -18,6 +18,15 @@ WEEK_HARMONICS = 3
 HORIZONS = (1, 3, 6, 12)
 """Values in a row whose surprise is added up: a cliff is seen by the first, a slope by the last."""
 
+SLOTS = 96
+"""Quarter-hours of a day, of weekdays and of weekends: what waves are too smooth for, such as an edge."""
+
+DRIFT = 1e-2
+DRIFT_BOUNDS = (1e-3, 3.0)
+"""Variance by which the level moves from one value to the next, in that of the noise; learnt, within bounds."""
+
+DRIFT_RATE = 0.02
+
 LEAST_BORDER = 4.0
 WARM_UP = 40
 MILLISECONDS = 1e11
@@ -43,7 +52,10 @@ class OnlineScorer:
         self.mean: Floats = np.zeros(size)
         self.cov: Floats = np.diag([4.0, *[0.3] * (2 * HARMONICS), *[0.1] * (2 * WEEK_HARMONICS)])
         self.noise = 0.05
-        self.drift = 1e-3
+        self.drift = DRIFT
+        self.before = 0.0
+        self.slots: Floats = np.zeros(2 * SLOTS)
+        self.slot_days: Floats = np.zeros(2 * SLOTS)
         self.scale: float | None = None
         self.seen = 0
         self.last: float | None = None
@@ -93,16 +105,19 @@ class OnlineScorer:
         steps = min(gap / max(self.interval, 1.0), 1000.0)
         self.last = moment
         h = _regressors(moment)
-        self.cov[0, 0] += self.drift * self.noise * max(1.0, steps) * 10
+        self.cov[0, 0] += self.drift * self.noise * max(1.0, steps)
         ph = self.cov @ h
         total = float(ph @ h) + self.noise
-        error = value - float(self.mean @ h)
+        slot = _slot(moment)
+        error = value - float(self.mean @ h) - float(self.slots[slot])
         surprise = error / math.sqrt(total)
         self.recent = [*self.recent[-(HORIZONS[-1] - 1) :], max(-12.0, min(12.0, surprise))] if steps < 5 else []
         sums = [abs(sum(self.recent[-n:])) / math.sqrt(n) for n in HORIZONS if len(self.recent) >= n]
         strength = max([abs(surprise), *sums[1:]])
         score = strength / self.border
         self._learn(ph, total, error, strength)
+        self._learn_slot(slot, error, total)
+        self._learn_drift(surprise, steps)
         return score * score / (1 + score * score)
 
     def _learn(self, ph: Floats, total: float, error: float, strength: float) -> None:
@@ -120,6 +135,21 @@ class OnlineScorer:
         rise = 0.08 if usual > self.border else 0.0005
         self.border = max(LEAST_BORDER, self.border + rise * (usual - self.border))
 
+    def _learn_slot(self, slot: int, error: float, total: float) -> None:
+        """A quarter-hour is believed by and by, an odd day in it little."""
+        self.slot_days[slot] += 1
+        limit = 3.0 * math.sqrt(total)
+        weight = max(0.05, 1 / (6 + float(self.slot_days[slot])))
+        self.slots[slot] += weight * max(-limit, min(limit, error))
+
+    def _learn_drift(self, surprise: float, steps: float) -> None:
+        """Errors that follow each other on one side: the level moves more than was thought; in turns: less."""
+        surprise = max(-3.0, min(3.0, surprise))
+        if steps < 5:
+            moved = self.drift * math.exp(DRIFT_RATE * surprise * self.before)
+            self.drift = max(DRIFT_BOUNDS[0], min(DRIFT_BOUNDS[1], moved))
+        self.before = surprise
+
 
 def make_detector() -> OnlineScorer:
     """A fresh scorer with its defaults: ``score_one(timestamp, value)`` gives a score in [0, 1)."""
@@ -132,6 +162,12 @@ def _seconds(timestamp: datetime | float | str) -> float:
     if isinstance(timestamp, datetime):
         return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)).timestamp()
     return timestamp / 1000 if abs(timestamp) > MILLISECONDS else float(timestamp)
+
+
+def _slot(moment: float) -> int:
+    """The quarter of the day; those of Saturdays and Sundays come behind the others."""
+    weekend = int(moment // DAY + 3) % 7 >= 5
+    return int(moment % DAY // (DAY / SLOTS)) + SLOTS * weekend
 
 
 def _regressors(moment: float) -> Floats:

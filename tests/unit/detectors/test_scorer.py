@@ -52,6 +52,31 @@ def test_a_small_shift_is_found_after_several_values():
     assert scores[0] < 0.5 < max(scores)
 
 
+def square(rng: np.random.Generator, n: int) -> float:
+    return (100 if n % 288 < 96 else 40) + rng.normal(0, 2)
+
+
+def walk(values: list[float], rng: np.random.Generator) -> float:
+    return 0.97 * (values[-1] if values else 0.0) + rng.normal(0, 5)
+
+
+def test_edges_that_come_every_day_become_usual():
+    detector, rng = make_detector(), np.random.default_rng(3)
+    scores = [detector.score_one(300 * n, square(rng, n)) for n in range(288 * 14)]
+    assert sum(score > 0.5 for score in scores[288 * 10 :]) <= 15
+    assert detector.score_one(300 * 288 * 14, 40) > 0.5
+
+
+def test_a_level_that_wanders_is_followed_and_a_jump_out_of_it_is_not():
+    detector, rng, values = make_detector(), np.random.default_rng(4), []
+    scores = []
+    for n in range(3000):
+        values.append(walk(values, rng))
+        scores.append(detector.score_one(300 * n, 200 + values[-1]))
+    assert sum(score > 0.5 for score in scores) <= 20
+    assert detector.score_one(300 * 3000, 200 + values[-1] - 60) > 0.5
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, None])
 def test_what_is_no_number_scores_nothing_and_leaves_no_trace(bad: float | None):
     detector, _ = taught("steady", 200)
