@@ -232,7 +232,10 @@ def _mark(line: KpiLine) -> Text:
 def _incident(incident: Incident) -> Text:
     over = incident.state == "recovered"
     onset = datetime.fromtimestamp(incident.onset_ms / 1000, ZONE).strftime("%H:%M:%S")
-    what = incident.summary.split("; ")[0] if incident.attribution or _cost(incident) else incident.summary
+    what = incident.summary
+    if incident.attribution or _cost(incident):
+        # The lines below tell the rest.
+        what = what.split("; ")[0].rpartition(" since ")[0] or what
     told = Text.assemble(
         ("recovered " if over else f"{incident.kind} ", "green" if over else "bold red"),
         (f"since {onset}: ", "dim"),

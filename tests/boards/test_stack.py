@@ -1,6 +1,11 @@
 """The configuration of a native run, and what is said when it cannot run."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +14,7 @@ from dashboards.links import Links
 from dashboards.rules.alerts import ALERTS
 from dashboards.stack import Pace, missing_programs, running_stack, write_stack_config
 from streams.errors import FunnelwatchError
+from tests.support.brokers import missing
 
 
 def written(directory: Path, **told: object) -> tuple[dict, dict, dict]:  # type: ignore[type-arg]
@@ -57,3 +63,46 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytes
         running_stack(tmp_path / "stack", targets=[], webhook_url="http://127.0.0.1:9/"),
     ):
         pass
+
+
+KEEPER = """
+import sys, time
+from pathlib import Path
+from dashboards.stack import running_stack
+from streams.broker import die_with_parent
+
+made = running_stack(Path(sys.argv[1]), targets=[], webhook_url="http://127.0.0.1:9/", before_start=die_with_parent())
+with made as stack:
+    print(stack.prometheus_url, stack.alertmanager_url, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ends a child with its parent")
+def test_both_programs_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    if programs := missing_programs():
+        missing("prometheus", f"{', '.join(programs)} not installed")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", KEEPER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as keeper:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline().startswith(b"http://127.0.0.1:")
+        assert len(programs_of(tmp_path)) == 2
+        keeper.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while programs_of(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert programs_of(tmp_path) == []
+
+
+def programs_of(directory: Path) -> list[int]:
+    """Process ids of running programs whose arguments name the directory, our keeper's apart."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (place / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"={directory}/".encode() in arguments:
+            found.append(int(place.name))
+    return found

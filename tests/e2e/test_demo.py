@@ -43,6 +43,16 @@ def test_the_outage_is_caught_and_told_as_one(outcome):
     assert told["windows_closed"] > 150
 
 
+def test_the_outage_is_put_on_the_provider_that_failed_with_its_cost(outcome):
+    told, _ = outcome
+    (found,) = (one for one in told["incidents"] if one["is_the_outage"])
+    named = [blame["segment"].get("payment_provider") for blame in found["attribution"]]
+    # Of an alert on the provider's own series the rest of the sentence says where.
+    assert "psp-1" in named or "in payment_provider=psp-1" in found["summary"], found
+    assert found["orders_lost"] > 0
+    assert found["money_lost_minor"] > 0
+
+
 def test_an_alert_about_it_reaches_the_webhook(outcome):
     if programs := missing_programs():
         missing("prometheus", f"{', '.join(programs)} not installed")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from detectors.base import Incident
+from detectors.base import Blame, Incident
 from streams.config import load_config
 from streams.demo.display import Lines
 from streams.demo.live_shop import LiveShop
@@ -124,6 +124,46 @@ def test_the_table_fills_a_terminal_and_not_more(picture, width, height):
         assert word in shown
 
 
+def located(detected_ms: int) -> Incident:
+    where = Blame((("payment_method", "alipay"), ("payment_provider", "psp-1")), 0.87)
+    return dataclasses.replace(
+        incident(detected_ms),
+        summary="payment success 93.1 % → 71.4 % since 20:00; 87 % of the loss is …; about 31 orders, 6,200 CNY lost",
+        attribution=(where, Blame((("device", "web"),), 0.1, "mix")),
+        orders_lost=31.2,
+        orders_lost_low=26,
+        orders_lost_high=36,
+        money_lost_minor=620_040,
+        currency="CNY",
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(100, 30), (140, 45)])
+def test_an_incident_is_shown_with_where_its_loss_sits_and_what_it_costs(picture, width, height):
+    console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True, record=True)
+    picture.incident(located(NOON_MS + 20_000), NOON_MS + 21_000)
+    picture.incident(located(NOON_MS + 19_000), NOON_MS + 21_000)
+    console.print(Screen(picture, NOON_MS + 25_000, [("replay it", "funnelwatch replay events.jsonl")]))
+    shown = console.export_text()
+    assert len(shown.rstrip("\n").splitlines()) <= height
+    assert "payment success 93.1 % → 71.4 %" in shown
+    assert "87% of the loss  payment_method=alipay × payment_provider=psp-1  converts worse" in shown
+    assert "31 orders, 6,200 CNY (26 to 36)" in shown
+
+
+def test_the_end_tells_where_the_outage_sat(picture):
+    picture.outage_ms = NOON_MS + 30_000
+    picture.incident(located(NOON_MS + 50_000), NOON_MS + 54_500)
+    told = summary(picture, LEFT, NOON_MS + 90_000, [])
+    assert told["outage"]["located"] == "payment_method=alipay × payment_provider=psp-1"
+    assert told["outage"]["located_share"] == 0.87
+    assert told["incidents"][0]["attribution"][1] == {"segment": {"device": "web"}, "share": 0.1, "kind": "mix"}
+    assert told["incidents"][0]["money_lost_minor"] == 620_040
+    assert "87% of its loss was put on payment_method=alipay × payment_provider=psp-1" in " ".join(
+        lines_of(picture, LEFT)
+    )
+
+
 def test_a_table_without_any_figure_yet_is_shown_too():
     console = Console(width=100, height=30, file=io.StringIO(), record=True)
     console.print(Screen(Picture(started_ms=NOON_MS, phase="starting"), NOON_MS, []))
@@ -194,6 +234,10 @@ def test_the_workers_configuration_is_one_that_the_worker_takes(tmp_path):
 def test_an_unattended_run_injects_early_enough_to_tell_about_it():
     assert pace_of(DemoOptions(for_seconds=90)).calm_ms <= 5_000
     assert pace_of(DemoOptions()).calm_ms == 60_000
+
+
+def test_a_short_run_loses_a_whole_provider_and_a_long_one_a_method_of_it():
+    assert [len(pace_of(DemoOptions(for_seconds=seconds)).cause) for seconds in (90, 239, 240, None)] == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(
