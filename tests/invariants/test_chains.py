@@ -63,7 +63,7 @@ class Worker:
 
     def work(self) -> Told:
         for _ in self.driver.pieces():
-            if self._rng.random() < 0.4:
+            for _ in range(self._rng.choice([0, 0, 1, 1, 50])):
                 self.driver.engine.chain.prepare()
             if self._rng.random() < 0.6:
                 self.save()

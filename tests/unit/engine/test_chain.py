@@ -110,6 +110,9 @@ def test_what_changes_after_a_part_was_prepared_counts_for_more() -> None:
     for more in ("s3: page+13m1s", "s4: remove+13m2s", "s5: paid+13m3s[order_id=o5]"):
         log.engine.chain.prepare()
         log.tell(more)
+    while log.engine.chain.prepare():
+        pass
+    log.tell("s6: page+13m4s view+13m4s | s7: success+13m5s[order_id=o7,payment_id=p7]")
     log.save()
     assert known(log.links, log.spec) == known([log.engine.snapshot()], log.spec)
 
