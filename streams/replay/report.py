@@ -17,7 +17,7 @@ from streams.replay.before import compared_with
 from streams.replay.options import show_moment
 from streams.replay.plots import Shade, band_chart, funnel_chart, show_count, show_value
 from streams.replay.review import Point, Replayed, SeriesKey, funnel_of, worst
-from streams.replay.words import badge, causes_first, name_segment, said, show_cost, show_span, table
+from streams.replay.words import badge, causes_first, name_segment, said, share_of_cost, show_cost, show_span, table
 
 __all__ = ["headline", "render"]
 
@@ -32,6 +32,11 @@ STAGE_NAMES = {
 # Charts of an incident begin and end this far around it.
 AROUND_MS = 60 * 60_000
 SHOWN_INCIDENTS = 6
+HOW = {
+    "rate": "it converts worse (rate)",
+    "mix": "it came more or less often (mix)",
+    "volume": "less of it was counted (volume)",
+}
 NAMED_SEGMENTS = 6
 
 
@@ -152,7 +157,7 @@ def _incident(replayed: Replayed, incident: Incident) -> str:
         ("KPIs", ", ".join(causes_first(incident.kpis))),
         ("cost", show_cost(incident) or "not known"),
     ]
-    where = [f"{name_segment(one.segment)} ({one.share:.0%})" for one in incident.attribution[:4]]
+    where = [f"{name_segment(one.segment)} ({one.share:.0%} of the loss)" for one in incident.attribution[:1]]
     if not where:
         where = [name_segment(segment) for segment in incident.segments] or [name_segment(())]
     if len(where) > NAMED_SEGMENTS:
@@ -161,8 +166,21 @@ def _incident(replayed: Replayed, incident: Incident) -> str:
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(told)}</dd>" for name, told in facts)
     return (
         f'<article class="incident {incident.state}">\n<h3>{escape(said(incident))} '
-        f"{badge(incident.state, state)}</h3>\n<dl>{rows}</dl>\n{_incident_charts(replayed, incident)}\n</article>"
+        f"{badge(incident.state, state)}</h3>\n<dl>{rows}</dl>\n{_attribution(incident)}"
+        f"{_incident_charts(replayed, incident)}\n</article>"
     )
+
+
+def _attribution(incident: Incident) -> str:
+    """Where the loss sits, a line a segment, with its part of the orders and the money."""
+    if not incident.attribution:
+        return ""
+    rows = [
+        [name_segment(one.segment), HOW[one.kind], f"{one.share:.0%}", *share_of_cost(incident, one.share)]
+        for one in incident.attribution
+    ]
+    heads = ["where the loss sits", "how", "share of the loss", "orders", "money"]
+    return f"{table(heads, rows, numbers=3)}\n"
 
 
 def _incident_charts(replayed: Replayed, incident: Incident) -> str:

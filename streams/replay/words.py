@@ -12,7 +12,7 @@ from streams.kpis import minor_exponent
 from streams.monitor_series import RANKS
 from streams.replay.options import show_moment
 
-__all__ = ["badge", "causes_first", "name_segment", "said", "show_cost", "show_span", "table"]
+__all__ = ["badge", "causes_first", "name_segment", "said", "share_of_cost", "show_cost", "show_span", "table"]
 
 
 def show_span(incident: Incident, time_zone: str) -> str:
@@ -61,6 +61,20 @@ def show_cost(incident: Incident) -> str:
     if incident.money_lost_minor is not None and incident.currency:
         parts.append(f"{incident.currency} {incident.money_lost_minor / 10 ** minor_exponent(incident.currency):,.0f}")
     return ", ".join(parts)
+
+
+def share_of_cost(incident: Incident, share: float) -> tuple[str, str]:
+    """A segment's part of the lost orders, and of the lost money; a dash where that is not known.
+
+    >>> incident = Incident("i", "open", "drop", ("orders",), ((),), 0, 0, 0, None, "s", 211.6, 4_130_000, "CNY")
+    >>> share_of_cost(incident, 0.5)
+    ('106', 'CNY 20,650')
+    """
+    orders = "–" if incident.orders_lost is None else f"{incident.orders_lost * share:,.0f}"
+    if incident.money_lost_minor is None or not incident.currency:
+        return orders, "–"
+    amount = incident.money_lost_minor * share / 10 ** minor_exponent(incident.currency)
+    return orders, f"{incident.currency} {amount:,.0f}"
 
 
 def name_segment(segment: Segment) -> str:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.engine.cube import Cube, Side
 from streams.engine.rows import WHOLE, Row, Segment
 from streams.engine.spec import EngineSpec
 from streams.merge import MergedWindow, Merger, combine, keep_ms
@@ -326,3 +327,57 @@ def test_uniting_many_visitors_in_any_order_gives_the_same_bytes() -> None:
     parts = [row(0, p, 1, sketch=sketch(*(f"{p}-{i}" for i in range(40 * (p + 1))))) for p in range(4)]
     united = {combine(order).sketch for order in itertools.permutations(parts)}
     assert len(united) == 1
+
+
+def cube(partition: int, sessions: int, end_ms: int = MINUTE) -> Cube:
+    side = Side(("device",), (("ios",),), ((0,),), {"sessions": (sessions,)})
+    return Cube(end_ms - MINUTE, end_ms, partition, side, Side())
+
+
+def counted(window: MergedWindow) -> tuple[int, ...] | None:
+    return window.cube.sessions.counters["sessions"] if window.cube is not None else None
+
+
+def whole(partition: int, end_ms: int = MINUTE) -> Row:
+    return Row("window", end_ms - MINUTE, end_ms, (), partition, {"sessions": 9}, "f")
+
+
+def test_cubes_of_partitions_come_added_with_the_window_that_is_judged():
+    merger = Merger([0, 1])
+    for partition in (1, 0):
+        merger.push_cube(cube(partition, 2 + partition))
+        merger.push(whole(partition), 0)
+    (window,) = merger.ready(0)
+    assert counted(window) == (5,)
+    assert window.cube is not None
+    assert window.cube.partition is None
+
+
+def test_a_cube_whose_partition_is_missing_is_left_out_and_never_comes_with_a_revision():
+    merger = Merger([0, 1], 10_000)
+    merger.push_cube(cube(0, 2))
+    merger.push_cube(cube(1, 3))
+    merger.push(whole(0), 0)
+    (window,) = merger.ready(10_000)
+    assert (window.missing, counted(window)) == ((1,), (2,))
+    merger.push(whole(1), 11_000)
+    (window,) = merger.ready(11_000)
+    assert (window.judge, window.cube) == (False, None)
+
+
+def test_a_cube_alone_makes_no_window_and_is_let_go_with_the_next_one():
+    merger = Merger([0])
+    merger.push_cube(cube(0, 2))
+    assert merger.ready(1 << 40) == []
+    merger.push(whole(0, 2 * MINUTE), 0)
+    (window,) = merger.ready(0)
+    assert window.cube is None
+    merger.push_cube(cube(0, 2))
+    merger.push(whole(0, 3 * MINUTE), 0)
+    assert [counted(window) for window in merger.ready(0)] == [None]
+
+
+def test_a_window_of_a_partition_without_cubes_is_judged_without_one():
+    merger = Merger([0])
+    merger.push(whole(0), 0)
+    assert [(window.judge, window.cube) for window in merger.ready(0)] == [(True, None)]

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from detectors.base import Incident
+from detectors.base import Blame, Incident
 from streams.engine.rows import Row
 from streams.kpis import CATALOGUE
 from streams.replay.past import Past
@@ -252,3 +252,20 @@ def test_a_funnel_without_sessions_is_drawn() -> None:
 
 def test_an_incident_that_is_not_over_says_so() -> None:
     assert show_span(incident(state="ongoing", ended_ms=None), "UTC") == "since 2026-03-01 12:10, not over (20m so far)"
+
+
+def test_an_incident_says_where_its_loss_sits_and_what_each_part_cost():
+    pair = (("device", "ios"), ("payment_method", "ali<pay"))
+    told = incident(attribution=(Blame(pair, 0.88), Blame((("channel", "sem"),), 0.1, "mix")))
+    page = render(replayed(incidents=(told,)))
+    assert "device ios, payment_method ali&lt;pay (88% of the loss)" in page
+    for cell in (
+        "it converts worse (rate)",
+        "88%",
+        "181",
+        "CNY 36,155",
+        "it came more or less often (mix)",
+        "CNY 4,108",
+    ):
+        assert f">{cell}</td>" in page
+    assert "where the loss sits" not in render(replayed(incidents=(incident(),)))
