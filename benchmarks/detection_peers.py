@@ -39,8 +39,9 @@ FIVE, HOUR = 5, 60
 LOUDEST = 0.05
 """Share of the quiet time that alerts may stand in."""
 
-LEAST = 1e-3
-"""Share under which a static threshold is not set: what is nought now and then says nothing by being nought."""
+LEAST, ENOUGH = 1e-3, 20
+"""Share of the mean under which a static threshold is not set, since what is nought now and then says nothing by being
+nought; and trials of a ratio under which it is not looked at."""
 
 
 class Peer(NamedTuple):
@@ -128,13 +129,18 @@ def _river(method: str, seen: Sequence[Observation]) -> list[float]:
 
 
 def _static(seen: Sequence[Observation], case: Case) -> Floats:
-    """The lowest usual value of five minutes over that of these five: 1.0 at the lowest of the week before."""
+    """The lowest usual value of five minutes over that of these five: 1.0 at the lowest of the week of history."""
     good = np.array([one.successes for one in seen], dtype=float)
     base = np.array([1.0 if one.trials is None else one.trials for one in seen], dtype=float)
     five = np.convolve(good, np.ones(FIVE))[: len(good)], np.convolve(base, np.ones(FIVE))[: len(base)]
     value = five[0] / np.maximum(five[1], 1e-9)
-    lowest = max(float(np.quantile(value[FIVE : case.history], 0.001)), LEAST * float(value.mean()))
-    told: Floats = np.where(five[1] > 0, lowest / np.maximum(value, lowest / 1000), 0.0)
+    enough = five[1] >= (ENOUGH if seen[0].trials is not None else FIVE)
+    enough[:FIVE] = False
+    usual = value[: case.history][enough[: case.history]]
+    lowest = float(np.quantile(usual, 0.001)) if len(usual) else 0.0
+    if lowest < LEAST * float(value.mean()):
+        return np.zeros(len(value))
+    told: Floats = np.where(enough, lowest / np.maximum(value, lowest / 1000), 0.0)
     return told
 
 
