@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from detectors.base import Blame, SegmentKey
 
-__all__ = ["PRICE", "Cell", "Split", "attribute", "mix_and_rate"]
+__all__ = ["PRICE", "Cell", "Split", "attribute", "by_step", "mix_and_rate"]
 
 PRICE = 2.0
 """Nats that each dimension of a candidate costs, beside the logarithm of their number: chance favours the many."""
@@ -93,6 +94,36 @@ def mix_and_rate(cells: Sequence[Cell], rates: Mapping[SegmentKey, float]) -> Sp
         if cell.trials > 0:
             rate += cell.trials / now * (cell.observed / cell.trials - known)
     return Split(mix, rate)
+
+
+def by_step(now: Sequence[float], usual: Sequence[float]) -> list[float]:
+    """The share of each step in the change of a ratio over several steps.
+
+    Parameters
+    ----------
+    now, usual
+        How many reached each stage, the first stage first; the usual ones on any scale.
+
+    Returns
+    -------
+    list of float
+        One fewer than stages, adding up to one: parts of the logarithm of the change. Empty where nothing changed, or
+        a stage is usually not reached.
+
+    Examples
+    --------
+    >>> [round(share, 2) for share in by_step([1000, 400, 100], [10_000, 5_000, 2_000])]
+    [0.32, 0.68]
+    """
+    if min(usual, default=0.0) <= 0 or now[0] <= 0:
+        return []
+    # Half a success keeps the logarithm of none within bounds.
+    parts = [
+        math.log((later + 0.5) / (early + 0.5)) - math.log(usual_later / usual_early)
+        for (early, later), (usual_early, usual_later) in zip(pairwise(now), pairwise(usual), strict=True)
+    ]
+    whole = sum(parts)
+    return [part / whole for part in parts] if abs(whole) > 1e-9 else []
 
 
 def _gain(whole: Cell, cell: Cell) -> float:

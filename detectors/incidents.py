@@ -7,13 +7,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from detectors.base import Blame, Incident, SegmentKey, VerdictKind
 from detectors.kinship import CLOSE_MS, EFFECT_MS, kin
 
-__all__ = ["Alert", "IncidentBook", "sentence"]
+__all__ = ["Alert", "IncidentBook", "Step", "sentence"]
 
 KIND_ORDER: tuple[VerdictKind, ...] = ("silence", "tracking", "bots", "stop", "drop", "rise", "drift")
 NAMED = 2
@@ -24,6 +24,14 @@ LARGE, MOSTLY = 0.25, 0.5
 
 MEMORY_MS = 24 * 3_600_000
 """How long a recovered incident can take in what its delayed KPIs tell later."""
+
+
+class Step(NamedTuple):
+    """A step of the funnel, by the stages on both sides, and its share of a change."""
+
+    early: str
+    later: str
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,8 @@ class Alert:
     orders_lost: tuple[float, float, float] | None = None
     """Best guess, low and high."""
     attribution: tuple[Blame, ...] = ()
+    step: Step | None = None
+    """Of a ratio over several steps that at which most was lost."""
     delay_ms: int = 0
     """The KPI's delay: what it tells at a window's end happened this much earlier."""
 
@@ -64,8 +74,8 @@ class _Story:
     def leave(self, alert: Alert, end_ms: int) -> None:
         """Take note that a member does not stand any more."""
         known = self.members.get((alert.kpi, alert.segment), alert)
-        where = alert.attribution or known.attribution
-        self.members[alert.kpi, alert.segment] = replace(alert, active=False, attribution=where)
+        where, step = alert.attribution or known.attribution, alert.step or known.step
+        self.members[alert.kpi, alert.segment] = replace(alert, active=False, attribution=where, step=step)
         self.last_ms = max(self.last_ms, self.detected_ms, end_ms - alert.delay_ms)
 
     def holds(self, alert: Alert) -> bool:
@@ -232,6 +242,9 @@ def sentence(
         "drift": "lasting change taken as the new normal: ",
     }.get(alert.kind, "")
     change = f" {figure(alert.expected, alert.unit)} → {figure(alert.observed, alert.unit)} since {since}"
+    if alert.step is not None and alert.step.share >= MOSTLY:
+        early, later, share = alert.step
+        change += f", {100 * min(share, 1.0):.0f} % of it between {early} and {later}"
     cost = ""
     if lost is not None and lost[0] >= 1:
         cost = f"; about {lost[0]:.0f} orders{', ' if money else ''}{money} lost"

@@ -114,6 +114,16 @@ class Usual:
         """How many recent windows end after this moment."""
         return sum(window.end_ms > since_ms for window in self._recent)
 
+    def totals(self, since_ms: int) -> tuple[dict[str, float], dict[str, float]]:
+        """The counters of all combinations since a moment, and the usual ones, which are on a scale of their own."""
+        now, before = (table.sum(axis=0) for table in self._lately(since_ms))
+        day = self._sums.sum(axis=0)
+        usual = before + day * (SHAPE / max(float(day.max(initial=0.0)), 1e-9))
+        return (
+            dict(zip(self.counters, now.tolist(), strict=True)),
+            dict(zip(self.counters, usual.tolist(), strict=True)),
+        )
+
     def leaves(
         self,
         since_ms: int,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
 from detectors.attribution import Cell, attribute, mix_and_rate
 from detectors.bank import Bank, Judged, Loss, Series
 from detectors.base import Blame, Verdict, VerdictKind, VerdictState
-from detectors.incidents import Alert, figure
+from detectors.incidents import Alert, Step, figure
 from detectors.policy import Standing
 
 __all__ = ["alerts_of", "verdicts_of"]
@@ -24,12 +24,27 @@ Given = tuple[float, float | None]
 """Successes and trials as counted, unweighted."""
 
 
-Locate = Callable[[Series, Loss, int, int], tuple[Blame, ...] | None]
-"""Where a series' loss sits, counted from a moment to the end of the latest window; None: it cannot be told."""
+class Locator(Protocol):
+    """Knows the combinations that windows counted; None is "cannot be told"."""
+
+    def blame(self, series: Series, loss: Loss, since_ms: int, end_ms: int) -> tuple[Blame, ...] | None:
+        """In which segments a loss sits that is counted from one moment to the other."""
+
+    def step(self, series: Series, since_ms: int) -> Step | None:
+        """At which step of the funnel most of a ratio over several steps was lost."""
 
 
-def nowhere(_series: Series, _loss: Loss, _since_ms: int, _end_ms: int) -> None:
+class Nowhere:
     """For banks whose windows bring no cube."""
+
+    def blame(self, series: Series, loss: Loss, since_ms: int, end_ms: int) -> None:
+        """It cannot be told."""
+
+    def step(self, series: Series, since_ms: int) -> None:
+        """It cannot be told."""
+
+
+NOWHERE = Nowhere()
 
 
 def verdicts_of(
@@ -87,7 +102,7 @@ def alerts_of(
     kinds: dict[int, VerdictKind],
     units: dict[str, str],
     orders_per: dict[str, float],
-    blame: Locate = nowhere,
+    where: Locator = NOWHERE,
 ) -> list[Alert]:
     """The alerts that stand or ended with this window.
 
@@ -95,7 +110,7 @@ def alerts_of(
     ----------
     orders_per
         Turns lost successes of a KPI into lost orders.
-    blame
+    where
         Says in which combinations a loss sits; where it cannot tell, single values that are judged are asked.
     """
     told = []
@@ -121,7 +136,8 @@ def alerts_of(
                 unit=units.get(series.kpi, "count"),
                 rank=series.rank,
                 orders_lost=None if kind in UNHURT else _orders(bank, i, orders_per),
-                attribution=_attribution(bank, i, judged, blame) if standing.active else (),
+                attribution=_attribution(bank, i, judged, where) if standing.active else (),
+                step=where.step(series, standing.since_ms or 0) if standing.active and not series.segment else None,
             )
         )
         if standing.ended:
@@ -129,10 +145,10 @@ def alerts_of(
     return told
 
 
-def _attribution(bank: Bank, i: int, judged: Judged, blame: Locate) -> tuple[Blame, ...]:
+def _attribution(bank: Bank, i: int, judged: Judged, where: Locator) -> tuple[Blame, ...]:
     """Where the loss sits: since the onset in combinations, else over the stretch that tells most in single values."""
     end_ms = judged.look.step * bank.window_ms
-    told = blame(bank.series[i], bank.losses[i], judged.standings[i].since_ms or 0, end_ms)
+    told = where.blame(bank.series[i], bank.losses[i], judged.standings[i].since_ms or 0, end_ms)
     if told is not None or bank.series[i].segment:
         return told or ()
     window, look = int(judged.reading.best[i]), judged.look

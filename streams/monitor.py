@@ -182,7 +182,7 @@ class Monitor:
         alerts = []
         for group, each, kind in zip(groups, judged, kinds, strict=True):
             verdicts += verdicts_of(group.bank, each, group.given, window.end_ms, kind) if told else ()
-            alerts += alerts_of(group.bank, each, kind, self._units, orders_per, self._where.blame)
+            alerts += alerts_of(group.bank, each, kind, self._units, orders_per, self._where)
         for kpi, judge in self._named.items():
             ruling = self._labels.ruling(kpi, window.end_ms, judge.policy.since_ms)
             observation = self._observation(kpi, counters, window)

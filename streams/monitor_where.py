@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from detectors.attribution import by_step
 from detectors.bank import Loss, Series
 from detectors.base import Blame, SegmentKey
+from detectors.incidents import Step
 from detectors.leaves import locate
 from detectors.usual import Usual
 from streams.engine.cube import Cube, Side, counters_of_side
 from streams.kpis import Kpi
 
 __all__ = ["Where"]
+
+FUNNEL = {
+    "sessions": "visit",
+    "reached.product": "product",
+    "reached.cart": "cart",
+    "reached.checkout": "checkout",
+    "reached.ordered": "order",
+    "reached.paid": "payment",
+}
+"""Counters of the stages in their order, and what they are called in a sentence."""
 
 
 class Where:
@@ -68,6 +80,23 @@ class Where:
         expected = loss.expected / per * (windows if leaves.trials is None else 1)
         told = locate(leaves, expected, series.hurts, loss.dispersion)
         return tuple(one._replace(segment=_joined(one.segment, series.segment)) for one in told)
+
+    def step(self, series: Series, since_ms: int) -> Step | None:
+        """The step of the funnel at which most of a ratio over several steps was lost since a moment; else None."""
+        kpi, usual = self._kpis.get(series.kpi), self._sides.get("sessions")
+        terms = () if kpi is None or kpi.denominator is None else (*kpi.denominator, *kpi.numerator)
+        if usual is None or len(terms) != 2 or not set(terms) <= set(FUNNEL):
+            return None
+        first, last = (list(FUNNEL).index(term) for term in terms)
+        stages = list(FUNNEL)[first : last + 1]
+        if len(stages) < 3:
+            return None
+        now, before = usual.totals(since_ms)
+        shares = by_step([now[stage] for stage in stages], [before[stage] for stage in stages])
+        if not shares:
+            return None
+        most = shares.index(max(shares))
+        return Step(FUNNEL[stages[most]], FUNNEL[stages[most + 1]], shares[most])
 
     def _take(self, name: str, side: Side, end_ms: int) -> None:
         usual = self._sides.get(name)

@@ -102,6 +102,30 @@ def test_after_a_change_of_dimensions_what_was_usual_is_forgotten(where):
     assert located(where, KPIS["payment_success_ratio"]) is None
 
 
+def visits(minute: int, ordered: int) -> Cube:
+    counters = ("sessions", "reached.product", "reached.cart", "reached.checkout", "reached.ordered", "reached.paid")
+    columns = {name: (count,) for name, count in zip(counters, (200, 150, 60, 40, ordered, ordered), strict=True)}
+    side = Side(("device",), (("ios",),), ((0,),), columns)
+    return Cube(minute * MINUTE, (minute + 1) * MINUTE, None, side, Side())
+
+
+def test_of_a_ratio_over_several_steps_the_step_that_lost_most_is_told():
+    where = Where(CATALOGUE, {}, MINUTE)
+    for minute in range(100):
+        where.take(visits(minute, 30 if minute < 90 else 9), [90 * MINUTE] if minute >= 90 else [])
+    told = where.step(Series("order_conversion_ratio"), 90 * MINUTE)
+    assert told is not None
+    assert (told.early, told.later) == ("checkout", "order")
+    assert told.share == pytest.approx(1.0, abs=0.01)
+    assert where.step(Series("checkout_ratio"), 90 * MINUTE) is None
+    assert where.step(Series("sessions", volume=True), 90 * MINUTE) is None
+    assert where.step(Series("payment_success_ratio"), 90 * MINUTE) is None
+
+
+def test_without_a_cube_no_step_is_told():
+    assert Where(CATALOGUE, {}, MINUTE).step(Series("order_conversion_ratio"), 0) is None
+
+
 def test_the_incident_names_the_pair_and_keeps_it_when_it_is_over():
     monitor = Monitor(MonitorSpec(warm_up_ms=100 * MINUTE))
     told = [incident for one in cubes(300) for incident in monitor.observe(window(one)).incidents]

@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from detectors.incidents import Alert, IncidentBook
+from detectors.base import Blame
+from detectors.incidents import Alert, IncidentBook, Step
 
 MINUTE = 60_000
 PAYMENT = Alert("payment_success_ratio", (), "drop", 10 * MINUTE, True, 2.0, 0.93, 0.71, rank=1)
@@ -153,3 +154,37 @@ def test_another_provider_that_fails_hours_later_is_an_incident_of_its_own_and_a
     assert [one.kpis for one in told if one.state == "open"] == [("payment_success_ratio",)]
     again = replace(CHECKOUT, onset_ms=205 * MINUTE)
     assert all(one.state != "open" for one in stories.update(206 * MINUTE, [first, again]))
+
+
+BOTH = (
+    Blame((("device", "ios"), ("payment_method", "alipay")), 0.52),
+    Blame((("channel", "sem"),), 0.4, "mix"),
+    Blame((("region", "CN-31"),), 0.08),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"attribution": BOTH},
+            "; 52 % of the loss is device=ios × payment_method=alipay (rate), 40 % channel=sem (mix)",
+        ),
+        ({"attribution": BOTH[1:]}, ""),
+        ({"attribution": BOTH[:1], "kind": "rise"}, "; 52 % of the rise is device=ios × payment_method=alipay (rate)"),
+        ({"step": Step("cart", "checkout", 0.92)}, ", 92 % of it between cart and checkout"),
+        ({"step": Step("cart", "checkout", 0.49)}, ""),
+    ],
+    ids=["two causes", "less than half", "a rise", "a step", "no step in particular"],
+)
+def test_the_sentence_names_what_holds_at_least_half_of_the_loss(change, told):
+    (incident,) = book().update(12 * MINUTE, [replace(PAYMENT, **change)])
+    assert incident.summary == "payment success 93.0 % → 71.0 % since 00:10" + told
+
+
+def test_what_was_located_stays_with_an_incident_that_is_over():
+    stories = book()
+    stories.update(12 * MINUTE, [replace(PAYMENT, attribution=BOTH)])
+    (over,) = stories.update(14 * MINUTE, [replace(PAYMENT, active=False)])
+    assert over.attribution == BOTH
+    assert "52 % of the loss" in over.summary
