@@ -110,9 +110,13 @@ class Checkpoints:
             if links := sum(len(one.links) for one in found.values()):
                 took = time.monotonic() - started
                 logger.info("restored partitions=%s snapshots=%d seconds=%.1f", sorted(engines), links, took)
-            self._uncertain = set()
-            self._shelves = {one: Shelf(found[one], Fence(found[one].epoch + 1, generation)) for one in owned}
+            self.own(found, generation)
         return Recovered(engines, offsets)
+
+    def own(self, found: Mapping[int, Stored], generation: int) -> None:
+        """Save these partitions from now on, behind what was found of each."""
+        self._uncertain = set()
+        self._shelves = {one: Shelf(stored, Fence(stored.epoch + 1, generation)) for one, stored in found.items()}
 
     def forget(self) -> None:
         """The partitions are gone: nothing of them may be written any more."""
