@@ -20,7 +20,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.errors import BrokerError, FunnelwatchError
-from streams.kafka import first_offset_since, may_pass, refuse_closed_group
+from streams.kafka import broker_errors, first_offset_since, may_pass, refuse_closed_group
 from streams.live.announcements import Announcements
 from streams.live.app import build_app
 from streams.live.bounded import within
@@ -189,10 +189,11 @@ class Worker:
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work()
-        except asyncio.CancelledError:
-            raise
+            with broker_errors(self.settings.client_args):
+                await work()
         except BaseException as error:
+            if self._stop.is_set() and isinstance(error, asyncio.CancelledError):
+                raise
             self.fail(error)
 
     def _on_signal(self, number: signal.Signals) -> None:
@@ -349,7 +350,7 @@ class Worker:
             await asyncio.sleep(TICK_SECONDS)
             app = self._app
             if app is not None and app.crashed:
-                self.fail(app.crash_reason or RuntimeError("Faust crashed without a reason"))
+                raise RuntimeError("Faust crashed") if app.crash_reason is None else app.crash_reason
             self.vitals.beat = time.monotonic()
             self.view.cut_off(self._silent_seconds() > self.settings.session_timeout_seconds)
             if self.vitals.rebalancing_since is not None or not self.vitals.ready or app is None:

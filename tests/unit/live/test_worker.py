@@ -9,6 +9,7 @@ import pytest
 from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError, NotLeaderForPartitionError
 
 from detectors.seasonal import Note
+from streams.broker import free_port
 from streams.calendar import Calendar
 from streams.engine.rows import Row, encode_row
 from streams.errors import BrokerError
@@ -128,3 +129,14 @@ def test_a_judge_begins_anew_where_its_topic_was(what: str, told: dict[str, Any]
     watch.close()
     watch.open(**{"start": 0, "partitions": 2} | told)
     assert watch.position == told.get("start", 0), what
+
+
+def test_a_client_that_cannot_connect_ends_the_worker_with_the_brokers_code(tmp_path: Path) -> None:
+    worker = Worker(LiveSettings(bootstrap=f"127.0.0.1:{free_port()}"), View(), tmp_path)
+
+    async def start() -> None:
+        raise KafkaConnectionError("Unable to bootstrap")
+
+    asyncio.run(worker._guarded(start))
+    assert isinstance(worker._failure, BrokerError)
+    assert worker._failure.problem == NO_BROKER
