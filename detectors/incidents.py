@@ -253,7 +253,7 @@ def sentence(
 
 def _located(alert: Alert) -> str:
     """The largest segments of a loss with their share; empty where they are not most of it."""
-    named = [one for one in alert.attribution[:NAMED] if one.share >= LARGE]
+    named = [one for one in alert.attribution[:NAMED] if one.share >= LARGE and one.segment != alert.segment]
     if sum(one.share for one in named) < MOSTLY:
         return ""
     of = "the rise" if alert.kind == "rise" else "the loss"

@@ -149,8 +149,11 @@ def _attribution(bank: Bank, i: int, judged: Judged, where: Locator) -> tuple[Bl
     """Where the loss sits: since the onset in combinations, else over the stretch that tells most in single values."""
     end_ms = judged.look.step * bank.window_ms
     told = where.blame(bank.series[i], bank.losses[i], judged.standings[i].since_ms or 0, end_ms)
-    if told is not None or bank.series[i].segment:
-        return told or ()
+    if segment := bank.series[i].segment:
+        # Nothing narrower was found: the segment itself is the place.
+        return told or (Blame(segment, 1.0),)
+    if told is not None:
+        return told
     window, look = int(judged.reading.best[i]), judged.look
     children = np.flatnonzero((bank.scan.model.parent == i) & bank.scan.ready)
     cells = [

@@ -174,12 +174,14 @@ BOTH = (
         ({"attribution": BOTH[:1], "kind": "rise"}, "; 52 % of the rise is device=ios × payment_method=alipay (rate)"),
         ({"step": Step("cart", "checkout", 0.92)}, ", 92 % of it between cart and checkout"),
         ({"step": Step("cart", "checkout", 0.49)}, ""),
+        ({"segment": BOTH[1].segment, "attribution": BOTH[1:2]}, ""),
     ],
-    ids=["two causes", "less than half", "a rise", "a step", "no step in particular"],
+    ids=["two causes", "less than half", "a rise", "a step", "no step in particular", "the segment it is about"],
 )
 def test_the_sentence_names_what_holds_at_least_half_of_the_loss(change, told):
     (incident,) = book().update(12 * MINUTE, [replace(PAYMENT, **change)])
-    assert incident.summary == "payment success 93.0 % → 71.0 % since 00:10" + told
+    where = " in channel=sem" if "segment" in change else ""
+    assert incident.summary == f"payment success{where} 93.0 % → 71.0 % since 00:10{told}"
 
 
 def test_what_was_located_stays_with_an_incident_that_is_over():
