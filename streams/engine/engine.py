@@ -200,7 +200,7 @@ class Engine:
             "stream_ms": self.stream_ms,
             "counts": dict(sorted(self._counts.items())),
             "early": dict(sorted(self._early.items())),
-            "held": hold_all(self._held, [told_of(event) for event in self._waiting]),
+            "held": hold_all(self._held, self._waiting),
         }
         return dump_core(self._shop, told)
 

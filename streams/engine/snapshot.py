@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,8 +16,9 @@ from streams.engine.rows import LARGEST
 from streams.engine.shop import Shop
 from streams.engine.spec import EngineSpec
 from streams.engine.state import Cart, Kept, Order, Payment, Session
-from streams.engine.waiting import Held, Waiting
+from streams.engine.waiting import Held
 from streams.errors import StateError
+from streams.events import Event
 
 __all__ = [
     "Core",
@@ -38,6 +40,7 @@ MAGIC: Final = b"funnelwatch-snapshot-2\n"
 
 WAY_OUT: Final = "start without it and read the sources again from their beginning"
 OPEN, COHORT, CORRECTION = range(3)
+WAITING: Final = attrgetter("order_ms", "noted_ms", "late", "origin", "place", "part")
 
 
 Columns = tuple[list[int], list[int], list[bool], list[str], list[int], list[int], list[int]]
@@ -203,13 +206,15 @@ def dump_core(shop: Shop, told: dict[str, Any]) -> Core:
     )
 
 
-def hold_all(held: list[Held], waiting: list[Waiting]) -> Columns:
-    """The columns of the records that wait."""
+def hold_all(held: list[Held], waiting: list[Event]) -> Columns:
+    """The columns of the records that wait: those of a snapshot that were not read again yet, and events."""
     columns: list[list[Any]] = [[one[place] for one in held] for place in range(len(Held._fields))]
     if waiting:
-        order_ms, events, topics, offsets, places, append_ms = zip(*waiting, strict=True)
-        noted_ms, late = [event.noted_ms for event in events], [event.late for event in events]
-        for column, more in zip(columns, (order_ms, noted_ms, late, topics, offsets, places, append_ms), strict=True):
+        order_ms, noted_ms, late, origins, places, parts = zip(*map(WAITING, waiting), strict=True)
+        found = list(zip(origins, places, strict=True))
+        topics, offsets = [origin.topic for origin in origins], [origin.offsets[place] for origin, place in found]
+        append_ms = [origin.append_ms[place] for origin, place in found]
+        for column, more in zip(columns, (order_ms, noted_ms, late, topics, offsets, parts, append_ms), strict=True):
             column += more
     return tuple(columns)  # type: ignore[return-value]
 
