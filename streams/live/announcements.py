@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.kafka import stop_client
 from streams.live.logs import get_logger
 from streams.live.settings import LiveSettings
 from streams.live.watch import Watch
@@ -73,7 +74,7 @@ class Announcements:
                 consumer.assign([self._partition])
                 consumer.seek(self._partition, self._position)
             except BaseException:
-                await consumer.stop()
+                await stop_client(consumer)
                 raise
             self._consumer = consumer
         fetched = await self._consumer.getmany(self._partition, timeout_ms=ROUND_MS)
@@ -85,4 +86,4 @@ class Announcements:
     async def _stop(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await stop_client(consumer)

@@ -1,4 +1,4 @@
-"""Work that is given up where it takes too long."""
+"""Work that is given up where it takes too long, and what is told of work that a client has given up."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
+from streams.errors import BrokerError
 from streams.live.logs import get_logger
 
-__all__ = ["within"]
+__all__ = ["cut_short", "within"]
 
 logger = get_logger("worker")
 
@@ -27,3 +28,9 @@ async def within(seconds: float, work: Coroutine[Any, Any, Any]) -> bool:
     if error is not None:
         logger.warning("stop_step_failed error=%r", error)
     return error is None
+
+
+def cut_short() -> BrokerError:
+    """What is told where a client of Kafka has cancelled what waited for it."""
+    way_out = "start the worker again; it goes on from its snapshots"
+    return BrokerError("the client has given up what it was asked", way_out=way_out)

@@ -23,7 +23,7 @@ from streams.errors import BrokerError, FunnelwatchError
 from streams.kafka import broker_errors, first_offset_since, may_pass, refuse_closed_group
 from streams.live.announcements import Announcements
 from streams.live.app import build_app
-from streams.live.bounded import within
+from streams.live.bounded import cut_short, within
 from streams.live.checkpoint import Checkpoints
 from streams.live.ingest import READ_AGAIN_SECONDS, Ingest
 from streams.live.judge_state import Keeper
@@ -191,9 +191,11 @@ class Worker:
         try:
             with broker_errors(self.settings.client_args):
                 await work()
-        except BaseException as error:
-            if self._stop.is_set() and isinstance(error, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            if self._stop.is_set():
                 raise
+            self.fail(cut_short())
+        except BaseException as error:
             self.fail(error)
 
     def _on_signal(self, number: signal.Signals) -> None:
@@ -249,8 +251,7 @@ class Worker:
             if self._stop.is_set():
                 raise
             # Faust would end its recovery without a word here, and the worker would wait for ever.
-            way_out = "start the worker again; it goes on from its snapshots"
-            self.fail(BrokerError("the recovery of the state was cut short", way_out=way_out))
+            self.fail(cut_short())
         except Exception as error:
             self.fail(error)
         if self._failure is not None:

@@ -13,7 +13,7 @@ from streams.broker import free_port
 from streams.calendar import Calendar
 from streams.engine.rows import Row, encode_row
 from streams.errors import BrokerError
-from streams.kafka import NO_BROKER
+from streams.kafka import NO_BROKER, stop_client
 from streams.live.settings import LiveSettings
 from streams.live.transport import Fetch, Standing
 from streams.live.watch import CLOCK_MARGIN_MS
@@ -140,3 +140,26 @@ def test_a_client_that_cannot_connect_ends_the_worker_with_the_brokers_code(tmp_
     asyncio.run(worker._guarded(start))
     assert isinstance(worker._failure, BrokerError)
     assert worker._failure.problem == NO_BROKER
+
+
+class Cancelling:
+    """A client whose stop ends as aiokafka's does where a fetch of its own waits for a broker."""
+
+    async def stop(self) -> None:
+        waiting = asyncio.ensure_future(asyncio.sleep(60))
+        asyncio.get_running_loop().call_soon(waiting.cancel)
+        await waiting
+
+
+def test_a_cancellation_inside_a_client_is_not_that_of_who_stops_it() -> None:
+    asyncio.run(stop_client(Cancelling()))
+
+
+def test_who_is_cancelled_while_a_client_stops_is_cancelled() -> None:
+    async def check() -> None:
+        stopping = asyncio.ensure_future(stop_client(SimpleNamespace(stop=lambda: asyncio.sleep(60))))
+        asyncio.get_running_loop().call_soon(stopping.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+
+    asyncio.run(check())
