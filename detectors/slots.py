@@ -87,18 +87,20 @@ class SlotTable:
         self._estimate(slot, seen, np.minimum(known, DAYS))
 
     def _estimate(self, slot: int, seen: NDArray[np.intp], known: NDArray[np.int16]) -> None:
-        """The middle of the days and of a nought, shrunk by how far chance alone could have taken it."""
+        """The middle of the days, shrunk by how far chance alone could have taken it."""
         days = self.days[seen, slot].astype(float)
-        told = np.sort(np.hstack([days, np.zeros((len(seen), 1))]), axis=1)
-        rows = np.arange(len(seen))
-        low, high = told[rows, known // 2], told[rows, (known + 1) // 2]
+        # Two days may both be odd by chance: until there is a third, a nought is put beside them.
+        nought = np.where(known < ODD_DAYS, 0.0, np.nan)
+        told = np.sort(np.hstack([days, nought[:, None]]), axis=1)
+        rows, last = np.arange(len(seen)), known - (known >= ODD_DAYS)
+        low, high = told[rows, last // 2], told[rows, (last + 1) // 2]
         middle = np.where(low * high <= 0, 0.0, np.where(np.abs(low) < np.abs(high), low, high))
         noise = MEDIAN_LOSS * self.noise[seen, slot] / known
         room = np.maximum(self.spread[seen] ** 2, middle**2 - noise)
         self.mean[seen, slot] = middle * room / (room + noise)
         self.var[seen, slot] = room * noise / (room + noise)
         odd = np.nanmax(np.abs(days), axis=1)
-        odd = np.where((known < ODD_DAYS) & (odd**2 > 9 * self.noise[seen, slot]), np.minimum(odd, ODD_LIMIT) / 2, 0.0)
+        odd = np.where((known < ODD_DAYS) & (odd**2 > 4 * self.noise[seen, slot]), np.minimum(odd, ODD_LIMIT) / 2, 0.0)
         self.var[seen, slot] += odd**2
         for near in (slot - 1, slot, slot + 1):
             here, before, behind = (self.mean[seen, (near + by) % SLOTS] for by in (0, -1, 1))
