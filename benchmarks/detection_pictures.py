@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import Observation, Verdict
+from detectors.base import Observation
 from detectors.border import Border
 from detectors.ratio import RatioDetector
 from detectors.scan import TRACKED, WINDOWS, Look, Scan, SeriesSpec
@@ -93,13 +93,13 @@ class Plot:
             self.parts.append(f'<circle cx="{self.x(a):.1f}" cy="{self.y(b):.1f}" r="{radius}" fill="{colour}"/>')
 
     def span(self, begin: float, end: float, colour: str, label: str) -> None:
-        """A shaded stretch with its name at the top."""
+        """A shaded stretch with its name at the bottom."""
         left, right = self.x(begin), self.x(end)
         self.parts.append(
             f'<rect x="{left:.1f}" y="{self.top}" width="{right - left:.1f}" height="{self.bottom - self.top}" '
-            f'fill="{colour}"/>'
+            f'fill="{colour}" fill-opacity="0.4"/>'
         )
-        self.text((left + right) / 2, self.top + 14, label, anchor="middle", colour=INK)
+        self.text((left + right) / 2, self.bottom - 12, label, anchor="middle", colour=INK)
 
     def text(self, x: float, y: float, words: str, *, anchor: str = "start", colour: str = INK) -> None:
         """Words at a place of the picture."""
@@ -114,30 +114,34 @@ class Plot:
 def outage(path: Path) -> None:
     """What was expected of payments, and an outage of one provider."""
     label = Label("payment", ONSET, ONSET + 60, 0.7, provider="psp-2")
-    case = Case("picture", "medium", 11, 1.6, DAY, (label,), Traits(zone=ZONE))
-    monitor, seen, said = Monitor(case.spec()), [], ""
+    case = Case("picture", "medium", 11, 1.55, DAY, (label,), Traits(zone=ZONE))
+    monitor, seen, loud, said = Monitor(case.spec()), [], [], ""
     first = ONSET - 150
     opened = None
     for minute, window in enumerate(case.shop().windows()):
         judgement = monitor.observe(window)
         verdict = next(one for one in judgement.verdicts if one.kpi == KPI and not one.segment)
+        if minute >= ONSET + 150:
+            break
         if minute >= first:
             seen.append((minute, verdict))
+        if any(one.active for one in judgement.verdicts):
+            loud.append(minute + 0.5 - ONSET)
         for one in judgement.incidents:
             if one.state == "open" and opened is None and minute >= ONSET:
                 opened = minute + 1
             said = one.summary if minute >= ONSET else said
     plot = Plot("Payment success of a medium shop, minute by minute", (-150, 150), (0.4, 1.0))
-    plot.span(0, 60, "#fbe3e0", "psp-2 declines 70 %")
     plot.axes(
         [(x, f"{x:+d}" if x else "0") for x in range(-150, 151, 30)], _percent(4, 10), ("minutes since the onset", "")
     )
     at = [(minute + 0.5 - ONSET, verdict) for minute, verdict in seen]
     known = [(x, one) for x, one in at if one.expected is not None and one.lower is not None and one.upper is not None]
     plot.area([(x, one.lower or 0) for x, one in known], [(x, min(one.upper or 0, 1)) for x, one in known], PALE)
+    plot.span(0, 60, "#f5b7b1", "psp-2 declines 70 %")
     plot.line([(x, one.expected or 0) for x, one in known], BLUE)
     plot.dots([(x, one.value) for x, one in at if one.value is not None], INK)
-    _alerts(plot, at)
+    _alerts(plot, loud)
     if opened is not None:
         x = plot.x(opened - ONSET)
         plot.parts.append(f'<path d="M{x:.1f},{plot.top}V{plot.bottom}" stroke="{RED}" stroke-width="1.5"/>')
@@ -196,7 +200,7 @@ def delays(path: Path) -> None:
         for share, minutes in points:
             if minutes >= LONGEST:
                 plot.text(plot.x(share), plot.y(math.log(120)) + 5, "×", anchor="middle", colour=colour)
-        share, height = seen[0]
+        share, height = seen[2]
         words = f"{size}: {sessions:,.0f} sessions a minute"
         plot.text(plot.x(share) + 10, plot.y(height) - 4, words, colour=colour)
     plot.write(path)
@@ -250,12 +254,12 @@ def _against(look: Look, lengths: Sequence[float]) -> list[tuple[float, float]]:
     return [(length, float(nats[list(WINDOWS).index(int(length))])) for length in lengths]
 
 
-def _alerts(plot: Plot, at: Sequence[tuple[float, Verdict]]) -> None:
-    for x, verdict in at:
-        if verdict.active:
-            plot.parts.append(
-                f'<rect x="{plot.x(x - 0.5):.1f}" y="{plot.bottom - 5}" width="2.6" height="5" fill="{RED}"/>'
-            )
+def _alerts(plot: Plot, loud: Sequence[float]) -> None:
+    """A bar below each minute in which an alert of any series stands."""
+    for x in loud:
+        if x >= plot.across[0]:
+            place = f'x="{plot.x(x - 0.5):.1f}" y="{plot.bottom - 5}"'
+            plot.parts.append(f'<rect {place} width="2.6" height="5" fill="{RED}"/>')
 
 
 def _percent(first: int, last: int) -> list[tuple[float, str]]:

@@ -152,11 +152,13 @@ class RoughShop:
             start = self.traits.start_ms + minute * MINUTE_MS
             end = start + MINUTE_MS
             missing = (2,) if minute in halved else ()
+            # Who is missing is missing everywhere: one draw a window keeps successes among their trials.
+            share, more = (2 / 3, thin.random()) if missing else (1.0, 0.0)
             rows = {}
             for where, columns in told.items():
                 counters = {name: values[minute] for name, values in columns if values[minute]}
                 if missing:
-                    counters = {name: int(thin.binomial(count, 2 / 3)) for name, count in counters.items()}
+                    counters = {name: int(count * share + more) for name, count in counters.items()}
                 if counters or where == WHOLE:
                     seen = float(visitors[minute]) if where == WHOLE else None
                     rows[where] = Row("window", start, end, where, None, counters, "f", visitors=seen)
