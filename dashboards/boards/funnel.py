@@ -181,6 +181,18 @@ INCIDENTS = Row(
             (Query(f"max by (currency) ({series('funnel_lost_money_minor')})", "{{currency}}"),),
         ),
         Panel(
+            "Where the loss sits",
+            "Segments that explain a KPI's loss best, with their shares of it, by rate, mix or volume.",
+            "percentunit",
+            (
+                Query(
+                    f"max by (kpi, dimension, value, part) ({series('funnel_open_incident_loss_ratio')})",
+                    "{{kpi}} {{dimension}}={{value}} {{part}}",
+                ),
+            ),
+            "bars",
+        ),
+        Panel(
             "Expectation not trusted",
             "KPIs that are not watched, because they have been in alarm too often to believe the model.",
             "short",

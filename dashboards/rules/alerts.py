@@ -55,6 +55,20 @@ def _range(*, segment: bool = False) -> str:
     return f"It is {value}, expected between {low} and {high}."
 
 
+def _losses() -> str:
+    """Where the loss of the KPI's incidents sits and what all of them have cost, as far as that is known."""
+    share = series("funnel_open_incident_loss_ratio", 'kpi="%q"').replace('"%q"', "%q")
+    largest = f'query (printf "topk(1, max by (dimension, value, part) ({share}))" $labels.kpi)'
+    place = "{{ .Labels.dimension }}={{ .Labels.value }} ({{ .Labels.part }})"
+    where = f" {{{{ .Value | humanizePercentage }}}} of the loss is {place}."
+    orders = 'query "max(' + series("funnel_lost_orders") + ') >= 1"'
+    cost = ' About {{ . | first | value | printf "%.0f" }} orders lost.'
+    return (
+        f"{{{{ with {largest} }}}}{{{{ with index . 0 }}}}{where}{{{{ end }}}}{{{{ end }}}}"
+        f"{{{{ with {orders} }}}}{cost}{{{{ end }}}}"
+    )
+
+
 def _active(direction: str, place: str) -> str:
     side = recorded("kpi:funnel_kpi_active:max", place, f'direction="{direction}"')
     other = "up" if direction == "below" else "down"
@@ -110,7 +124,7 @@ SHOP: tuple[Alert, ...] = (
         _active("below", WHOLE),
         AT_ONCE,
         "{{ $labels.kpi }} has fallen below its expected range",
-        f"{_range()} The verdict has been confirmed over several windows.",
+        f"{_range()} The verdict has been confirmed over several windows.{_losses()}",
         keep_seconds=3 * MINUTE,
         board=FUNNEL_BOARD,
         board_query=KPI_QUERY,
@@ -121,7 +135,7 @@ SHOP: tuple[Alert, ...] = (
         _active("above", WHOLE),
         AT_ONCE,
         "{{ $labels.kpi }} has risen above its expected range",
-        f"{_range()} For this KPI a rise is what costs money.",
+        f"{_range()} For this KPI a rise is what costs money.{_losses()}",
         keep_seconds=3 * MINUTE,
         board=FUNNEL_BOARD,
         board_query=KPI_QUERY,

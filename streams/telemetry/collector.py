@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from detectors.base import Verdict
+from detectors.base import Incident, Verdict
 from streams.engine.rows import Segment
 from streams.telemetry import names
 from streams.telemetry.seen import KpiReading, Seen, SeriesKey
@@ -19,6 +19,9 @@ from streams.telemetry.view import View
 __all__ = ["ViewCollector", "registry_of", "segment_labels"]
 
 LABEL_LENGTH = 64
+MOST_BLAMES = 3
+"""Segments told of one incident: what a person reads at night."""
+
 BELOW = ("drop", "stop", "silence")
 _WORD = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 
@@ -161,6 +164,7 @@ def _judge(families: _Families, seen: Seen) -> None:
         families.add("funnel_open_incidents", (kind,), sum(incident.kind == kind for incident in incidents))
     for (kind, kpi), held in seen.incident_kpis.items():
         families.add("funnel_open_incident_kpis", (kind, kpi), held)
+    _losses(families, incidents)
     families.add("funnel_lost_orders", (), sum(incident.orders_lost or 0 for incident in incidents))
     lost: dict[str, float] = {}
     for incident in incidents:
@@ -168,6 +172,18 @@ def _judge(families: _Families, seen: Seen) -> None:
             lost[incident.currency] = lost.get(incident.currency, 0) + (incident.money_lost_minor or 0)
     for currency, money in lost.items():
         families.add("funnel_lost_money_minor", (currency,), money)
+
+
+def _losses(families: _Families, incidents: Collection[Incident]) -> None:
+    """Add where the losses sit, the largest part of each segment: several incidents may hold a KPI."""
+    shares: dict[tuple[str, str, str, str], float] = {}
+    for incident in incidents:
+        for kpi in incident.kpis:
+            for blame in incident.attribution[:MOST_BLAMES]:
+                labels = (kpi, *segment_labels(blame.segment), blame.kind)
+                shares[labels] = max(shares.get(labels, 0.0), blame.share)
+    for labels, share in shares.items():
+        families.add("funnel_open_incident_loss_ratio", labels, share)
 
 
 def _funnel(families: _Families, counters: Mapping[str, int]) -> None:

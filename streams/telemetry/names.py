@@ -144,6 +144,12 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("funnel_verdict_series", "gauge", "Judged series by state of their latest verdict.", ("state",)),
     Metric("funnel_open_incidents", "gauge", "Incidents not yet recovered, by kind.", ("kind",)),
     Metric("funnel_open_incident_kpis", "gauge", "Open incidents that hold a KPI, by kind.", ("kind", "kpi")),
+    Metric(
+        "funnel_open_incident_loss_ratio",
+        "gauge",
+        "Share of the loss of the open incidents of a KPI that one segment holds; part is rate, mix or volume.",
+        (*SERIES, "part"),
+    ),
     Metric("funnel_calendar_notes", "gauge", "Announced times in force at the latest window, by kind.", ("kind",)),
     Metric("funnel_calendar_labels", "gauge", "Incidents that an operator has labelled, by label.", ("label",)),
     Metric("funnel_judged_anew_total", "counter", "Times that the past was judged anew after a note or a label."),

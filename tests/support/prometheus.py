@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import monotonic, sleep, time
 from typing import Any, NamedTuple, TypeVar
 
-from detectors.base import Incident, Verdict
+from detectors.base import Blame, Incident, Verdict
 from streams.engine.rows import Row
 from streams.kpis import CATALOGUE, counters_of
 from streams.telemetry import names
@@ -105,6 +105,7 @@ def incident(kind: str = "drop", state: str = "open", **told: Any) -> Incident:
         "orders_lost": 13.0,
         "money_lost_minor": 170_900.0,
         "currency": "CNY",
+        "attribution": (Blame((("device", "ios"),), 0.88),),
     }
     return Incident(state=state, kind=kind, **(usual | told))  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ import re
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from detectors.base import Blame
 from detectors.seasonal import Note
 from streams import events
 from streams.telemetry import names
@@ -166,6 +167,26 @@ def test_losses_of_the_open_incidents_add_up_by_currency() -> None:
     assert value(told, "funnel_lost_orders") == 15.0
     assert value(told, "funnel_lost_money_minor", currency="EUR") == 5.0
     assert value(told, "funnel_lost_money_minor", currency="CNY") == 170_900.0
+
+
+def test_where_a_loss_sits_is_told_by_kpi_largest_share_first_and_three_segments_at_most() -> None:
+    view = View()
+    pair = (("device", "ios"), ("payment_method", "alipay"))
+    parts = [Blame(pair, 0.62), *(Blame((("channel", name),), 0.1, "mix") for name in ("sem", "seo", "mail"))]
+    smaller = incident("stop", attribution=(Blame(pair, 0.2),))
+    view.judged(Told(incidents=(incident("drop", attribution=tuple(parts)), smaller)))
+    view.judge_live()
+    shares = {
+        (labels["dimension"], labels["value"], labels["part"]): share
+        for (name, held), share in scrape(view).items()
+        for labels in (dict(held),)
+        if name == "funnel_open_incident_loss_ratio" and labels["kpi"] == "conversion_ratio"
+    }
+    assert shares == {
+        ("device,payment_method", "ios,alipay", "rate"): 0.62,
+        ("channel", "sem", "mix"): 0.1,
+        ("channel", "seo", "mix"): 0.1,
+    }
 
 
 def test_every_kind_of_trouble_counts_from_zero_and_its_moment_is_exported_once_there_is_one() -> None:
