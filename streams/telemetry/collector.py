@@ -180,8 +180,8 @@ def _losses(families: _Families, incidents: Collection[Incident]) -> None:
     for incident in incidents:
         for kpi in incident.kpis:
             for blame in incident.attribution[:MOST_BLAMES]:
-                labels = (kpi, *segment_labels(blame.segment), blame.kind)
-                shares[labels] = max(shares.get(labels, 0.0), blame.share)
+                place = (kpi, *segment_labels(blame.segment), str(blame.kind))
+                shares[place] = max(shares.get(place, 0.0), blame.share)
     for labels, share in shares.items():
         families.add("funnel_open_incident_loss_ratio", labels, share)
 
