@@ -115,6 +115,9 @@ class LogLinear:
             ph += self.cov[:, :, EVENT] * event[:, None]
         np.maximum(profile, 0.0, out=profile)
         slot_var = self.slots.doubt(slot)
+        if h[1 + 2 * self.basis.day]:
+            # What weekdays do at this quarter-hour may be missing on a free day.
+            slot_var = slot_var + (self.slots.mean[:, slot] / 2) ** 2
         child = np.flatnonzero(self.parent >= 0)
         up = self.parent[child]
         log_rate[child] += log_rate[up]

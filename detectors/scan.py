@@ -37,6 +37,10 @@ BACK = np.maximum(0, (WINDOWS[: len(TRACKED)] - LAG) // BLOCK)
 HOLIDAY = 0.3**2
 """Variance of a volume's logarithm on a holiday: it is like a Sunday, but no more than that."""
 
+WORTH = (1.6, 3.0)
+"""Nats that each missing success is worth at most, in a segment and in the whole: failures come in clusters, such as
+the tries of one shopper, and where nearly all succeed three of them would seem to be a proof."""
+
 KNOWN = 2
 """Days on which a quarter-hour has to have been seen before a slow fall in it is told of a volume."""
 
@@ -151,6 +155,8 @@ class Scan:
         doubt = np.maximum(doubt, 1e-6)
         dispersion = np.maximum(dispersion, np.where(self.compound, 1.0, 0.002)[:, None])
         evidence = penalised_deviance(observed, expected, dispersion, doubt)
+        worth = np.where(self.model.parent >= 0, *WORTH)[:, None]
+        evidence = np.minimum(evidence, worth * np.abs(observed - expected))
         side = np.sign(observed - expected).astype(np.int8)
         small = np.abs(observed - expected) < SMALLEST * expected
         evidence = np.where(small | ~self.ready[:, None], 0.0, evidence)

@@ -12,6 +12,7 @@ import numpy as np
 from detectors.bank import Bank, Judged, Series, freeze_from
 from detectors.base import Incident, Observation, SegmentKey, Verdict, VerdictKind
 from detectors.border import Border
+from detectors.delay import SAME_WINDOW
 from detectors.fusion import fuse_into
 from detectors.incidents import IncidentBook
 from detectors.named import NamedJudge
@@ -48,6 +49,9 @@ __all__ = [
 
 RENAMED_WITHIN = 15
 """Windows of an alert in which its cause may still turn out to be another."""
+
+ENOUGH_TOLD = 0.7
+"""Share of the partitions from which they speak for those that have not told."""
 
 FULL_SEGMENT = 0.9
 """Share of the whole from which a segment says nothing of its own."""
@@ -169,7 +173,7 @@ class Monitor:
         self._read_segments(window.rows, step)
         watched = self._watching()
         groups = (self._rates, self._volumes)
-        looks = [self._look(group, step, watched, complete=not window.missing) for group in groups]
+        looks = [self._look(group, step, watched, self._told(window)) for group in groups]
         rates, volumes = ((group.bank, *each) for group, each in zip(groups, looks, strict=True))
         named = fuse_into(PAIRS, rates, volumes, self._rates.border.base(watched))
         for group in groups:
@@ -274,16 +278,23 @@ class Monitor:
         successes, trials = self._amounts[kpi.name] = (before[0] + successes, before[1] + (trials or 0.0))
         return successes / trials if trials >= ADMIT_TRIALS and successes > 0 else None
 
-    def _look(self, group: _Group, step: int, watched: int, *, complete: bool) -> tuple[Look, Reading]:
+    def _told(self, window: MergedWindow) -> float:
+        """The share of the partitions that have told their rows."""
+        return max(0.0, 1 - len(window.missing) / max(self.spec.partitions, len(window.missing) + 1))
+
+    def _look(self, group: _Group, step: int, watched: int, told: float) -> tuple[Look, Reading]:
         bank = group.bank
         size = len(bank.series)
         count, upstream, seen = np.zeros(size), np.zeros(size), np.zeros(size, dtype=bool)
         for number, (successes, trials) in group.given.items():
             series = bank.series[number]
-            # A partition that has not told leaves its share out of both sides of a ratio, but not of a volume.
-            seen[number] = complete or not series.volume
-            count[number] = max(successes, 0.0) / series.weight
-            upstream[number] = 1.0 if trials is None else max(trials, 0.0)
+            # A partition that has not told leaves its share out of both sides of a ratio, but not of a volume, nor
+            # of what is on its way from earlier windows: there the others speak for it, unless they are too few.
+            delayed = not series.volume and series.kernel != SAME_WINDOW
+            seen[number] = told >= (ENOUGH_TOLD if delayed else 1.0 if series.volume else 0.0)
+            share = max(told, 0.01) if delayed else 1.0
+            count[number] = max(successes, 0.0) / series.weight / share
+            upstream[number] = 1.0 if trials is None else max(trials, 0.0) / share
         segments = np.array([bool(one.segment) for one in bank.series], dtype=bool)
         return bank.look(step, count, upstream, seen, group.border.needed(segments, watched))
 
