@@ -187,7 +187,7 @@ class Soak:
         self._until_equal("owners of partitions", self._owners_differ)
         return took
 
-    def _until_equal(self, what: str, differences: Callable[[], object], seconds: float = 120.0) -> None:
+    def _until_equal(self, what: str, differences: Callable[[], object], seconds: float = 240.0) -> None:
         def equal() -> bool:
             self.crew.settle()
             return not differences()
