@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
@@ -22,8 +24,8 @@ from streams.engine.snapshot import Core, Entries, Link, Run, write_link
 
 __all__ = ["Chain", "Checkpoint", "Pace", "write_whole"]
 
-SLICE: Final = 4_000
-"""Entries that are written without a break: some milliseconds."""
+ITEMS_AN_ENTRY: Final = 25
+"""As many items of a list are written in the time of an entry."""
 
 
 class Pace(NamedTuple):
@@ -31,12 +33,13 @@ class Pace(NamedTuple):
 
     ``entries`` cost the time of the processor (20 000 about 10 ms), ``size`` is that of arrays, which cost little but
     their bytes. No chain has more than ``longest`` links: a turn goes faster where it would not be over by then, as
-    after many restarts.
+    after many restarts. ``at_once`` are the entries that are written without a break: some milliseconds.
     """
 
     entries: int = 20_000
     size: int = 2 << 20
     longest: int = 240
+    at_once: int = 4_000
 
 
 class Checkpoint(NamedTuple):
@@ -49,7 +52,7 @@ class Checkpoint(NamedTuple):
 class Turn:
     """Goes once over everything: what is there when it begins, or when it comes to a store."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, written: Mapping[int, list[int]], most: int) -> None:
         self._shop = shop
         self._stores = list(range(len(shop.stores())))
         """Places of the stores that it has not come to, the last first."""
@@ -59,11 +62,12 @@ class Turn:
         self.minutes = [head.minute for head in shop.duplicates.heads()]
         ledger = shop.ledger
         tallies = (*ledger.corrections.values(), *ledger.open.values(), *ledger.cohorts.values())
-        self.tallies = [tally.number for tally in tallies]
+        self.runs = [part for tally in tallies for part in _parts_of(tally.number, written.get(tally.number, []), most)]
+        """What the links so far have of the lists of tallies, in parts: number, place in ``RUNS``, start, end."""
 
     def is_over(self) -> bool:
         """Whether nothing is left."""
-        return not (self.minutes or self.tallies or self._stores or self._next < len(self._keys))
+        return not (self.minutes or self.runs or self._stores or self._next < len(self._keys))
 
     def entries_left(self) -> int:
         """How many entries are still to be written, about."""
@@ -72,10 +76,9 @@ class Turn:
 
     def bytes_left(self) -> int:
         """How much of arrays is still to be written, about."""
-        minutes, tallies = set(self.minutes), set(self.tallies)
+        minutes = set(self.minutes)
         identities = sum(head.size for head in self._shop.duplicates.heads() if head.minute in minutes)
-        runs = sum(sum(_lengths(tally)) for tally in self._shop.ledger.tallies() if tally.number in tallies)
-        return 8 * (identities + runs)
+        return 8 * (identities + sum(end - start for _, _, start, end in self.runs))
 
     def take(self, most: int) -> tuple[int, Entries | None]:
         """At most so many of the next entries, and how many; None where none is left."""
@@ -131,10 +134,10 @@ class Chain:
         """
         if not self._length or self._is_small():
             return False
-        turn = self._turn = self._turn or Turn(self._shop)
+        turn = self._turn = self._turn or Turn(self._shop, self._written, self.pace.at_once * ITEMS_AN_ENTRY)
         part = self._part = self._part or self._begin_part(turn)
         if part.entries_room > 0:
-            count, entries = turn.take(min(SLICE, part.entries_room))
+            count, entries = turn.take(min(self.pace.at_once, part.entries_room))
             if entries is not None:
                 part.entries_room -= count
                 part.base.append(msgspec.Raw(msgspec.msgpack.encode(entries)))
@@ -145,15 +148,28 @@ class Chain:
                 part.identities.append(told)
                 part.bytes_room -= len(told.packed)
             return True
-        if part.bytes_room > 0 and turn.tallies:
-            number = turn.tallies.pop()
+        if part.bytes_room > 0 and turn.runs:
+            number, which, start, end = turn.runs.pop()
             for tally in self._shop.ledger.tallies():
                 if tally.number == number:
-                    part.runs += _runs_of(tally, None)
-                    part.bytes_room -= 8 * sum(_lengths(tally))
-                    self._written[number] = _lengths(tally)
+                    part.runs.append(_run(tally, which, start, end))
+                    part.bytes_room -= 8 * (end - start)
             return True
-        return False
+        return self._take_touched(part)
+
+    def _take_touched(self, part: _Part) -> bool:
+        """Write some of what has changed so far; what changes again is written again."""
+        stores = self._shop.stores()
+        place = max(range(len(stores)), key=lambda place: len(stores[place].touched))
+        touched = stores[place].touched
+        if len(touched) <= self.pace.at_once:
+            return False
+        taken: list[dict[Any, Any]] = [{} for _ in stores]
+        taken[place] = {key: touched[key] for key in islice(touched, self.pace.at_once)}
+        for key in taken[place]:
+            del touched[key]
+        part.base.append(msgspec.Raw(msgspec.msgpack.encode(Entries(*taken))))
+        return True
 
     def next(self, core: Core, whole: bool = False) -> Checkpoint:
         """The next link; ``whole`` where it is not certain that the last one was kept."""
@@ -216,7 +232,20 @@ def _runs_of(tally: Tally, written: list[int] | None) -> list[Run]:
     lists = [getattr(tally, name) for name in RUNS]
     starts = written or [0] * len(lists)
     return [
-        Run(tally.number, which, start, array("q", entries[start:]).tobytes())
+        _run(tally, which, start, len(entries))
         for which, (entries, start) in enumerate(zip(lists, starts, strict=True))
         if start < len(entries)
+    ]
+
+
+def _run(tally: Tally, which: int, start: int, end: int) -> Run:
+    return Run(tally.number, which, start, array("q", getattr(tally, RUNS[which])[start:end]).tobytes())
+
+
+def _parts_of(number: int, lengths: list[int], most: int) -> list[tuple[int, int, int, int]]:
+    """The lists of a tally up to these lengths, in parts of so many items at most."""
+    return [
+        (number, which, start, min(length, start + most))
+        for which, length in enumerate(lengths)
+        for start in range(0, length, most)
     ]

@@ -21,7 +21,9 @@ lawful = settings(
     max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 seeds = st.integers(0, 2**32)
-paces = st.builds(Pace, st.integers(1, 5), st.sampled_from([1, 16, 100]), st.integers(2, 12))
+paces = st.builds(
+    Pace, st.integers(1, 5), st.sampled_from([1, 16, 100]), st.integers(2, 12), st.sampled_from([1, 2, 4_000])
+)
 
 
 class Worker:

@@ -103,8 +103,9 @@ def test_numbers_of_corrections_are_in_the_next_link_until_nothing_can_correct_a
     assert not log.engine._shop.ledger.numbers
 
 
-def test_what_changes_after_a_part_was_prepared_counts_for_more() -> None:
-    log = Log(Pace(entries=500, size=1))
+@pytest.mark.parametrize("at_once", [1, 4_000])
+def test_what_changes_after_a_part_was_prepared_counts_for_more(at_once: int) -> None:
+    log = Log(Pace(entries=500, size=1, at_once=at_once))
     log.save()
     log.tell("t: page+13m")
     for more in ("s3: page+13m1s", "s4: remove+13m2s", "s5: paid+13m3s[order_id=o5]"):
