@@ -37,7 +37,7 @@ BACK = np.maximum(0, (WINDOWS[: len(TRACKED)] - LAG) // BLOCK)
 HOLIDAY = 0.3**2
 """Variance of a volume's logarithm on a holiday: it is like a Sunday, but no more than that."""
 
-WORTH = (1.6, 3.0)
+WORTH = (2.0, 3.0)
 """Nats that each missing success is worth at most, in a segment and in the whole: failures come in clusters, such as
 the tries of one shopper, and where nearly all succeed three of them would seem to be a proof."""
 

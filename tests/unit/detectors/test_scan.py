@@ -124,3 +124,10 @@ def test_amounts_are_as_noisy_as_they_were_seen_to_be(noise: float):
         if step == 1100:
             assert scan.model.phi1[0] == pytest.approx(max(noise, 4.0), rel=0.5)
     assert loudest < 10
+
+
+def test_a_handful_of_failures_is_no_proof_even_where_nearly_all_succeed():
+    scan, step = ratio_scan(240, rate=0.998, trials=40)
+    few, many = (look(scan, step, successes, 40).evidence.max() for successes in (36, 20))
+    assert few <= 3 * 4.2
+    assert many > few
