@@ -81,6 +81,8 @@ class Watch:
         self._live_from_ms = 0
         self._live = False
         self._told: dict[str, Incident] = {}
+        self._kept: dict[tuple[str, bytes], bytes] = {}
+        """What is to be published once the past has been read: the last of each topic and key."""
         self._open: Mapping[str, Incident] = {}
         self._anew_from_ms: int | None = None
         self._moving = False
@@ -149,7 +151,7 @@ class Watch:
             self._fold, self._bookmarks = left.state.fold, left.bookmarks
         else:
             self._bookmarks, self._fold = Bookmarks(self._now_ms), self._fresh()
-        self._live, self._told, self._anew_from_ms = False, {}, None
+        self._live, self._told, self._kept, self._anew_from_ms = False, {}, {}, None
         self._open = {one.id: one for one in standing}
         self._fold.told_from_ms = self._live_from_ms = self._now_ms() - self._settings.republish_ms
         self._view.judge_rebuilding()
@@ -270,6 +272,9 @@ class Watch:
         self._view.judged_anew(_latest(fold))
         self._view.judge_live()
         self._show_calendar(fold)
+        for (topic, key), value in self._kept.items():
+            self._outbox.put(JUDGE, topic, key, value, 0)
+        self._kept = {}
         self._put(self._told.values())
         # What the judge before told and nothing explains any more would stand for ever.
         self._withdraw(one for one in self._open.values() if one.id not in fold.incidents)
@@ -282,7 +287,7 @@ class Watch:
                 self._view.judged(one.judgement)
             if self._live or fold.heard_ms >= self._live_from_ms:
                 for row in one.window.rows.values():
-                    self._outbox.put(JUDGE, self._settings.kpi_topic, row_key(row), encode_row(row), 0)
+                    self._publish(self._settings.kpi_topic, row_key(row), encode_row(row))
                 self._put_judgement(one.judgement)
             else:
                 # Told once, in its last state, when the past has been read.
@@ -293,9 +298,16 @@ class Watch:
 
     def _put_judgement(self, judgement: Judgement) -> None:
         for key, value in judgement.records():
-            self._outbox.put(JUDGE, self._settings.anomalies_topic, key, value, 0)
+            self._publish(self._settings.anomalies_topic, key, value)
         for incident in judgement.incidents:
             self._told.pop(incident.id, None)
+
+    def _publish(self, topic: str, key: bytes, value: bytes) -> None:
+        """Write a record, or keep it while the past is read: who ended half-way would put old words over new ones."""
+        if self._live:
+            self._outbox.put(JUDGE, topic, key, value, 0)
+        else:
+            self._kept[topic, key] = value
 
     def _put(self, incidents: Iterable[Incident]) -> None:
         for incident in incidents:
@@ -372,9 +384,9 @@ class Watch:
         changed = [one for one in fold.incidents.values() if one != old.incidents.get(one.id)]
         gone = [one for one in old.incidents.values() if one.id not in fold.incidents and one.updated_ms > first_ms]
         self._withdraw(gone)
+        for one in late:
+            self._put_judgement(one.judgement)
         if self._live:
-            for one in late:
-                self._put_judgement(one.judgement)
             self._put(changed)
         else:
             self._told = {one.id: one for one in [*self._told.values(), *changed] if one.id in fold.incidents}

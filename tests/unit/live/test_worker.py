@@ -11,12 +11,12 @@ from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError,
 from detectors.seasonal import Note
 from streams.broker import free_port
 from streams.calendar import Calendar
-from streams.engine.rows import Row, encode_row
+from streams.engine.rows import Row, decode_row, encode_row
 from streams.errors import BrokerError
 from streams.kafka import NO_BROKER, stop_client
 from streams.live.settings import LiveSettings
 from streams.live.transport import Fetch, Standing
-from streams.live.watch import CLOCK_MARGIN_MS
+from streams.live.watch import CLOCK_MARGIN_MS, Watch
 from streams.live.worker import Worker
 from streams.telemetry.view import View
 
@@ -163,3 +163,16 @@ def test_who_is_cancelled_while_a_client_stops_is_cancelled() -> None:
             await stopping
 
     asyncio.run(check())
+
+
+def test_a_judge_publishes_nothing_of_the_past_before_it_has_read_all_of_it() -> None:
+    published: dict[bytes, bytes] = {}
+    outbox: Any = SimpleNamespace(put=lambda owner, topic, key, value, partition: published.update({key: value}))
+    watch = Watch(LiveSettings(), outbox, View(), now_ms=lambda: 0)
+    watch.open(0, 1)
+    late = Row("correction", 0, 60_000, (), 0, {"sessions": 2}, "f", correction=1)
+    watch.take(fetch(0, after=0))
+    watch.take([SimpleNamespace(offset=1, timestamp=1, key=b"", value=encode_row(late))])
+    assert published == {}
+    watch.tick(True)
+    assert [decode_row(value).revision for key, value in published.items() if b"|{}|" in key] == [1]
