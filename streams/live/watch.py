@@ -351,7 +351,7 @@ class Watch:
                         began = time.monotonic()
                     if self._fold is not old or self._anew_from_ms is not None:
                         return self._fold is not old
-                    late += self._recent(self._quietly(fold, record))
+                    late += _worded(fold, self._quietly(fold, record))
                 if records[-1].offset >= old.position - 1:
                     break
             if fold.position == before:
@@ -359,7 +359,7 @@ class Watch:
         # From here to the end nothing is awaited: the judge stands still.
         fold.position = max(fold.position, old.position)
         fold.announce(self._calendar)
-        late += self._recent(fold.pass_time(old.heard_ms))
+        late += _worded(fold, fold.pass_time(old.heard_ms))
         self._swap(old, fold, late, first)
         return True
 
@@ -371,9 +371,6 @@ class Watch:
         if any(one.window.judge for one in told):
             self._bookmarks.consider(fold)
         return told
-
-    def _recent(self, told: list[Told]) -> list[Told]:
-        return [one for one in told if self._now_ms() - one.window.end_ms <= self._settings.republish_ms]
 
     def _swap(self, old: Fold, fold: Fold, late: Iterable[Told], first_ms: int) -> None:
         """Go on with another fold of the same records, and publish what it says otherwise."""
@@ -391,6 +388,11 @@ class Watch:
         else:
             self._told = {one.id: one for one in [*self._told.values(), *changed] if one.id in fold.incidents}
         logger.info("judged_anew offset=%d changed=%d withdrawn=%d", fold.position, len(changed), len(gone))
+
+
+def _worded(fold: Fold, told: list[Told]) -> list[Told]:
+    """What was just found, where verdicts of that time are put into words: as a new judge would publish it."""
+    return told if fold.heard_ms >= fold.told_from_ms else []
 
 
 def _latest(fold: Fold) -> Judgement:
