@@ -12,7 +12,7 @@ import orjson
 
 from detectors.base import Incident
 from detectors.seasonal import Note
-from streams.anomalies import decode_anomaly
+from streams.anomaly_topic import read_incidents
 from streams.calendar import (
     LABELS,
     LONGEST_NOTE_MS,
@@ -27,7 +27,7 @@ from streams.calendar_topic import load_calendar, write_entry
 from streams.config import Config
 from streams.engine.spec import DAY_MS
 from streams.errors import InputError
-from streams.kafka import describe_topics, first_offset_since, read_topic
+from streams.kafka import describe_topics, first_offset_since
 from streams.moments import parse_moment
 from streams.replay.options import show_moment
 
@@ -251,21 +251,7 @@ async def _incidents(client: dict[str, Any], topic: str, name: str) -> dict[str,
     if topic not in await describe_topics(client, [topic]):
         return {}
     recent = await first_offset_since(client, topic, 0, time.time_ns() // 1_000_000 - RECENT_MS)
-    for start in (recent, 0):
-        found: dict[str, Incident] = {}
-        async for _, records in read_topic(client, topic, [0], {0: start}):
-            for record in records:
-                if record.value is None or not (record.key or b"").startswith(f"incident|{name}".encode()):
-                    continue
-                try:
-                    one = decode_anomaly(record.value)
-                except InputError:
-                    continue
-                if isinstance(one, Incident):
-                    found[one.id] = one
-        if found:
-            return found
-    return {}
+    return await read_incidents(client, topic, recent, name) or await read_incidents(client, topic, 0, name)
 
 
 async def _latest(client: dict[str, Any], config: Config, names: Sequence[str]) -> str:

@@ -12,13 +12,12 @@ from detectors.seasonal import Note
 from streams.calendar import Calendar, Label
 from streams.engine.cube import Cube, decode_record
 from streams.engine.rows import WHOLE
+from streams.engine.spec import DAY_MS, HOUR_MS
 from streams.merge import MergedWindow, Merger
 from streams.monitor import Judgement, Monitor, MonitorSpec
 
 __all__ = ["Bookmarks", "Fold", "JudgeState", "Told"]
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 APART_MS = 6 * HOUR_MS
 RECENT_MS = 48 * HOUR_MS
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from detectors.base import Incident
-from streams.anomalies import decode_anomaly
+from streams.anomaly_topic import read_incidents
 from streams.calendar import Calendar
 from streams.calendar_topic import load_calendar
-from streams.errors import InputError
-from streams.kafka import log_bounds, read_topic
+from streams.kafka import log_bounds
 from streams.live.settings import LiveSettings
 
 __all__ = ["Legacy", "legacy_of"]
@@ -46,17 +45,6 @@ async def legacy_of(settings: LiveSettings, left_at: int = 0) -> Legacy:
     calendar, offset = await load_calendar(args, settings.calendar_topic, settings.monitor.notes)
     kpi = settings.kpi_topic
     bounds = await log_bounds(args, [topic, kpi], [0], {(kpi, 0): left_at})
-    starts = {0: bounds[topic, 0].end - LAST_RECORDS}
-    last: dict[str, Incident] = {}
-    async for _, records in read_topic(args, topic, [0], starts):
-        for record in records:
-            if record.value is None or not (record.key or b"").startswith(b"incident|"):
-                continue
-            try:
-                told = decode_anomaly(record.value)
-            except InputError:
-                continue
-            if isinstance(told, Incident):
-                last[told.id] = told
+    last = await read_incidents(args, topic, bounds[topic, 0].end - LAST_RECORDS)
     standing = tuple(one for one in last.values() if one.state != "recovered")
     return Legacy(calendar, offset, standing, bounds[kpi, 0].end)
