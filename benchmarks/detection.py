@@ -33,9 +33,6 @@ COLUMNS = (
     "a week",
     "quiet time in alert",
 )
-TROUBLE = ("notes", "silent", "young", "cold", "gaps")
-"""Cases with incidents; the others say how often nothing pages."""
-
 Judge = Callable[[Case], Run]
 
 

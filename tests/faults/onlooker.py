@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -15,6 +14,7 @@ from streams.engine.cube import Cube, cube_key, decode_record, encode_cube
 from streams.engine.engine import Engine
 from streams.engine.rows import Row, encode_row, row_key
 from streams.live.settings import LiveSettings
+from tests.faults.background import Background
 from tests.invariants.driving import cells_of, unequal_cells
 from tests.support.live import batch_of, until
 from tests.support.reference import SourceRecord, arrival_order, reference_rows
@@ -31,10 +31,11 @@ class Told(NamedTuple):
     value: bytes | None
 
 
-class Onlooker:
+class Onlooker(Background):
     """Follows the topics of a run from their beginning, on a thread of its own."""
 
     def __init__(self, settings: LiveSettings, partitions: int) -> None:
+        super().__init__()
         self._settings, self._partitions = settings, partitions
         self.sources: dict[tuple[str, int], list[Any]] = defaultdict(list)
         """aiokafka's records by topic and partition."""
@@ -46,17 +47,7 @@ class Onlooker:
         """The last row or cube of each key, of single partitions."""
         self.merged: dict[bytes, bytes] = {}
         """The last row of each key, of all partitions together."""
-        self._over = threading.Event()
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="onlooker", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
 
     def last(self, topic: str) -> dict[bytes, bytes | None]:
         """The last value of each key of a topic of the workers."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from typing import Self
 
+from tests.faults.background import Background
 from tests.support.live import WorkerProcess, metrics
 
 __all__ = ["Scraper", "partitions_told"]
@@ -18,10 +17,11 @@ TOTAL = re.compile(r"^(\w+_total(?:\{[^}]*\})?) (\S+)$", re.MULTILINE)
 PARTITION = re.compile(r'^\w+\{[^}]*partition="(\d+)"', re.MULTILINE)
 
 
-class Scraper:
+class Scraper(Background):
     """Looks at all workers once a second."""
 
     def __init__(self, workers: Callable[[], Iterable[WorkerProcess]]) -> None:
+        super().__init__()
         self._workers = workers
         self._totals: dict[WorkerProcess, dict[str, float]] = defaultdict(dict)
         self.pages = 0
@@ -30,16 +30,6 @@ class Scraper:
         self._twice: dict[int, float] = {}
         self.longest_twice = 0.0
         """Seconds for which a partition was told of by two workers."""
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="scraper", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
 
     def _run(self) -> None:
         while not self._over.wait(SCRAPE_SECONDS):

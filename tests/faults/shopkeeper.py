@@ -15,6 +15,7 @@ from aiokafka.partitioner import murmur2
 from streams.live.settings import LiveSettings
 from streams.simulate import Shop, ShopSpec
 from streams.simulate.shop import SimRecord
+from tests.faults.background import Background
 
 __all__ = ["Shopkeeper", "calm_shop"]
 
@@ -36,7 +37,7 @@ def calm_shop(settings: LiveSettings, seed: int, sessions_per_minute: float) -> 
     )
 
 
-class Shopkeeper:
+class Shopkeeper(Background):
     """Writes the shop's records step by step, from ``start_ms`` of its own time, which runs ``speed`` times as fast.
 
     A step's records bear its last moment as the time of their append, and the orders of a step follow only when its
@@ -45,6 +46,7 @@ class Shopkeeper:
     """
 
     def __init__(self, settings: LiveSettings, shop: ShopSpec, start_ms: int, speed: float, partitions: int) -> None:
+        super().__init__()
         self._settings, self._shop, self._speed, self._partitions = settings, Shop(shop), speed, partitions
         self.now_ms = self.start_ms = start_ms
         """Up to here the shop's time is on the topics; moved when a step is done."""
@@ -52,19 +54,17 @@ class Shopkeeper:
         """Offset behind the last record written, by topic and partition."""
         self.silent: set[int] = set()
         """Partitions for which nothing is written: what they would have brought never happens."""
-        self._open, self._idle, self._over = threading.Event(), threading.Event(), threading.Event()
+        self._open, self._idle = threading.Event(), threading.Event()
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="shopkeeper", daemon=True)
 
     def __enter__(self) -> Self:
         self._idle.set()
-        self._thread.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._open.set()
-        self._thread.join()
+        super().__exit__()
 
     def resume(self) -> None:
         """Write on."""
