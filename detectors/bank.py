@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import SegmentKey, VerdictKind
-from detectors.delay import NEXT_STEP
+from detectors.delay import NEXT_STEP, SAME_WINDOW
 from detectors.policy import Policy, PolicySpec, Standing
 from detectors.reading import Reading, read
 from detectors.scan import LAG, PROFILE_ONLY, TRACKED, Look, Scan, SeriesSpec
 from detectors.seasonal import Basis, Note, segment_basis
 
-__all__ = ["Bank", "Judged", "Loss", "Series"]
+__all__ = ["Bank", "Counted", "Judged", "Loss", "Series"]
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +33,6 @@ ALONG = 0.25
 HOUR, PROFILE_HOUR = TRACKED.index(60), len(TRACKED) + PROFILE_ONLY.index(60)
 LONGEST_MASK = 240
 DOUBT_AFTER_BREAK = 0.25
-CALM = Standing("calm", False, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,23 @@ class Loss:
         return math.sqrt(self.dispersion * self.expected + self.doubt * self.expected**2)
 
 
+class Counted(NamedTuple):
+    """Successes and trials of every series in a window, unweighted; volumes have no trials.
+
+    ``order`` holds the numbers of the series that verdicts are wanted of.
+    """
+
+    successes: Sequence[float]
+    trials: Sequence[float] | None
+    order: Sequence[int]
+
+
 class Judged(NamedTuple):
-    """One window of a bank: the look, its reading, and where every series stands."""
+    """One window of a bank: the look, its reading, and by number where each series stands that is not simply calm."""
 
     look: Look
     reading: Reading
-    standings: list[Standing]
+    standings: dict[int, Standing]
 
 
 class Bank:
@@ -118,9 +129,17 @@ class Bank:
         self.losses: dict[int, Loss] = {}
         self.paging: NDArray[np.bool_] = np.zeros(0, dtype=bool)
         self.borders: Floats = np.ones(0)
+        self.weights: Floats = np.ones(0)
+        self.scales: Floats = np.ones(0)
+        self.segmented: NDArray[np.bool_] = np.zeros(0, dtype=bool)
+        self.binomial: NDArray[np.bool_] = np.zeros(0, dtype=bool)
+        self.delayed: NDArray[np.bool_] = np.zeros(0, dtype=bool)
+        """Whose successes follow trials of earlier windows."""
         self.visible: Floats = np.zeros(0)
         self._segment_prior = segment_basis(basis)
         self._masked_for: dict[int, int] = {}
+        self._restless: set[int] = set()
+        """Series that even a calm window moves on."""
         self.held: frozenset[int] = frozenset()
         """Series whose alerts are known to be incidents: they are not taken for a lasting change."""
         self.accepted: frozenset[int] = frozenset()
@@ -140,6 +159,10 @@ class Bank:
         self.policies.append(Policy(self.policy))
         self.paging = np.append(self.paging, series.paging)
         self.borders = np.append(self.borders, series.border)
+        self.weights, self.scales = np.append(self.weights, series.weight), np.append(self.scales, series.scale)
+        self.segmented = np.append(self.segmented, bool(series.segment))
+        self.binomial = np.append(self.binomial, series.binomial)
+        self.delayed = np.append(self.delayed, not series.volume and series.kernel != SAME_WINDOW)
         self.index[series.kpi, series.segment] = number
         return number
 
@@ -158,20 +181,19 @@ class Bank:
 
     def stand(self, look: Look, reading: Reading) -> Judged:
         """Move the alerts on; nothing is learnt yet."""
-        standings = [CALM] * len(self.series)
+        told: dict[int, Standing] = {}
         ready = self.warm(look.step) & look.seen & self.paging
         for i in self.pardoned:
             self._pardon(i, look.step)
             ready[i] = False
-        for number in np.flatnonzero(ready & (reading.score >= self.policy.suspect)):
-            standings[int(number)] = self._stand(int(number), look, reading, float(reading.score[number]))
-        for i, policy in enumerate(self.policies):
-            if not policy.quiet and reading.score[i] < self.policy.suspect and ready[i]:
-                standings[i] = self._stand(i, look, reading, float(reading.score[i]))
+        loud = np.flatnonzero(ready & (reading.score >= self.policy.suspect)).tolist()
+        restless = [i for i in sorted(self._restless) if ready[i] and reading.score[i] < self.policy.suspect]
+        for i in (*loud, *restless):
+            told[i] = self._stand(i, look, reading, float(reading.score[i]))
         for i in self.losses:
             if not ready[i]:
-                standings[i] = Standing("alert", True, self.policies[i].since_ms)
-        return Judged(look, reading, standings)
+                told[i] = Standing("alert", True, self.policies[i].since_ms)
+        return Judged(look, reading, dict(sorted(told.items())))
 
     def warm(self, step: int) -> NDArray[np.bool_]:
         """Which series have been watched long enough for a verdict."""
@@ -213,6 +235,7 @@ class Bank:
         calm = self._calm(i, look) if i in self.losses else None
         hold = gone or i in self.held
         standing = policy.step(step, score, since_ms, calm, hold=hold, accept=i in self.accepted and i in self.losses)
+        (self._restless.discard if policy.quiet else self._restless.add)(i)
         if standing.began:
             self.losses[i] = self._open(i, look, reading, score)
         elif standing.active and i in self.losses:
@@ -236,6 +259,8 @@ class Bank:
         """An alert that stands is dropped without a word, and no window reaches back into what was expected."""
         self.losses.pop(i, None)
         self.policies[i].drop()
+        if self.policies[i].quiet:
+            self._restless.discard(i)
         self.scan.restart(i, step)
 
     def _accept(self, i: int) -> None:

@@ -75,8 +75,7 @@ class Detector(Base, ABC):  # type: ignore[misc]
         """Take the observation into what is expected of the next ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The judgement of one KPI in one segment and one window.
 
     ``score`` is 0 when calm and 1.0 at the border, it does not saturate. ``lower`` and ``upper`` bound what is

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.attribution import Cell, attribute, mix_and_rate
-from detectors.bank import Bank, Judged, Loss, Series
+from detectors.bank import Bank, Counted, Judged, Loss, Series
 from detectors.base import Blame, Verdict, VerdictKind, VerdictState
 from detectors.incidents import Alert, Step, figure
-from detectors.policy import Standing
 
 __all__ = ["alerts_of", "verdicts_of"]
 
@@ -19,9 +20,6 @@ COVERED = 0.9
 
 UNHURT = frozenset({"tracking", "bots"})
 """Kinds of findings in which no order is lost: events are, or there are more visits than shoppers."""
-
-Given = tuple[float, float | None]
-"""Successes and trials as counted, unweighted."""
 
 
 class Locator(Protocol):
@@ -48,52 +46,50 @@ NOWHERE = Nowhere()
 
 
 def verdicts_of(
-    bank: Bank,
-    judged: Judged,
-    given: dict[int, Given],
-    end_ms: int,
-    kinds: dict[int, VerdictKind],
+    bank: Bank, judged: Judged, counted: Counted, end_ms: int, kinds: dict[int, VerdictKind]
 ) -> list[Verdict]:
-    """A verdict for each series of the bank that was ``given`` counts in this window."""
+    """Verdicts on what series ``counted`` in this window, in the order that is asked for."""
     look, reading = judged.look, judged.reading
-    columns = np.column_stack(
-        [reading.expected_now, reading.lower_now, reading.upper_now, reading.score, reading.visible]
-    ).tolist()
-    flags = np.column_stack([look.seen, bank.warm(look.step), bank.scan.ready]).tolist()
-    told = []
-    for i, (successes, trials) in given.items():
-        series, standing = bank.series[i], judged.standings[i]
-        if not series.paging:
-            continue
-        expected, lower, upper, score, visible = columns[i]
-        seen, ready, known = flags[i]
-        factor = series.weight * series.scale / (1 if trials is None else trials) if trials != 0 else None
-        state = _state(standing, ready=ready, seen=seen)
-        shown = known and factor is not None
-        active = standing.active
-        value = None if factor is None else successes * factor / series.weight
-        told.append(
-            Verdict(
-                kpi=series.kpi,
-                segment=series.segment,
-                start_ms=end_ms - bank.window_ms,
-                end_ms=end_ms,
-                state=state,
-                value=value,
-                successes=successes,
-                trials=trials,
-                expected=expected * factor if shown and factor is not None else None,
-                lower=lower * factor if shown and factor is not None else None,
-                upper=_ceiling(series, upper * factor) if shown and factor is not None else None,
-                score=score if ready and seen else 0.0,
-                active=active,
-                since_ms=standing.since_ms - series.delay_ms if active and standing.since_ms is not None else None,
-                kind=kinds.get(i) if state in {"alert", "suspect", "unsure"} else None,
-                explanation=_explain(bank, i, judged) if state in {"alert", "suspect"} else "",
-                smallest_drop=visible if ready and seen else None,
-            )
+    size, (successes, trials, order) = len(bank.series), counted
+    ready, seen = bank.warm(look.step), look.seen
+    told = ready & seen
+    base = np.ones(size) if trials is None else np.array(trials, dtype=float)
+    valued = base != 0
+    factor = bank.weights * bank.scales / np.where(valued, base, 1.0)
+    shown = bank.scan.ready & valued
+    upper = reading.upper_now * factor
+    states: list[VerdictState] = ["calm"] * size
+    for i in np.flatnonzero(~told).tolist():
+        states[i] = "warming_up" if seen[i] else "waiting"
+    verdicts = list(
+        map(
+            Verdict._make,
+            zip(
+                [one.kpi for one in bank.series],
+                [one.segment for one in bank.series],
+                repeat(end_ms - bank.window_ms),
+                repeat(end_ms),
+                states,
+                _where(valued, np.array(successes, dtype=float) * factor / bank.weights),
+                successes,
+                repeat(None) if trials is None else trials,
+                _where(shown, reading.expected_now * factor),
+                _where(shown, reading.lower_now * factor),
+                # A share of its own trials cannot pass one.
+                _where(shown, np.where(bank.binomial, np.minimum(upper, 1.0), upper)),
+                np.where(told, reading.score, 0.0).tolist(),
+                repeat(False),
+                repeat(None),
+                repeat(None),
+                repeat(""),
+                _where(told, reading.visible),
+                strict=False,
+            ),
         )
-    return told
+    )
+    for i in judged.standings:
+        verdicts[i] = _worded(bank, i, judged, verdicts[i], kinds.get(i))
+    return [verdicts[i] for i in order]
 
 
 def alerts_of(
@@ -114,7 +110,7 @@ def alerts_of(
         Says in which combinations a loss sits; where it cannot tell, single values that are judged are asked.
     """
     told = []
-    for i, standing in enumerate(judged.standings):
+    for i, standing in judged.standings.items():
         loss = bank.losses.get(i)
         if loss is None or not (standing.active or standing.ended):
             continue
@@ -164,15 +160,26 @@ def _attribution(bank: Bank, i: int, judged: Judged, where: Locator) -> tuple[Bl
     return attribute(whole, cells)
 
 
-def _ceiling(series: Series, upper: float) -> float:
-    """A share of its own trials cannot pass one."""
-    return min(upper, 1.0) if series.binomial else upper
+def _where(known: NDArray[np.bool_], values: NDArray[np.float64]) -> list[float | None]:
+    """The values, and None where nothing is known."""
+    told: list[float | None] = values.tolist()
+    for i in np.flatnonzero(~known).tolist():
+        told[i] = None
+    return told
 
 
-def _state(standing: Standing, *, ready: bool, seen: bool) -> VerdictState:
-    if not seen:
-        return "waiting"
-    return standing.state if ready else "warming_up"
+def _worded(bank: Bank, i: int, judged: Judged, verdict: Verdict, kind: VerdictKind | None) -> Verdict:
+    """The verdict on a series that is not simply calm."""
+    standing = judged.standings[i]
+    state = standing.state if verdict.state == "calm" else verdict.state
+    since_ms = standing.since_ms if standing.active else None
+    return verdict._replace(
+        state=state,
+        active=standing.active,
+        since_ms=None if since_ms is None else since_ms - bank.series[i].delay_ms,
+        kind=kind if state in {"alert", "suspect", "unsure"} else None,
+        explanation=_explain(bank, i, judged) if state in {"alert", "suspect"} else "",
+    )
 
 
 def _orders(bank: Bank, i: int, orders_per: dict[str, float]) -> tuple[float, float, float] | None:

@@ -26,7 +26,7 @@ def encode_verdict(verdict: Verdict) -> tuple[bytes, bytes]:
     >>> decode_verdict(value) == verdict
     True
     """
-    told = _told(asdict(verdict), "verdict")
+    told = _told(verdict._asdict(), "verdict")
     told["segment"] = dict(verdict.segment)
     segment = orjson.dumps(told["segment"], option=SORTED).decode()
     key = f"verdict|{verdict.end_ms}|{verdict.kpi}|{segment}"

@@ -249,6 +249,9 @@ def counters_of(
 
 
 def _total(terms: tuple[str, ...], counters: Mapping[str, float]) -> float:
+    first = terms[0]
+    if len(terms) == 1 and first[0] != "-":
+        return counters.get(first, 0)
     total: float = 0
     for term in terms:
         if term[0] == "-":

@@ -9,10 +9,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from detectors.bank import Bank, Judged, Series, freeze_from
+from detectors.bank import Bank, Counted, Judged, Series, freeze_from
 from detectors.base import Incident, Observation, SegmentKey, Verdict, VerdictKind
 from detectors.border import Border
-from detectors.delay import SAME_WINDOW
 from detectors.fusion import fuse_into
 from detectors.incidents import IncidentBook
 from detectors.named import NamedJudge
@@ -62,6 +61,8 @@ that end are bounces, and the first carts that are decided were paid."""
 
 ADMIT_TRIALS = 20
 DAY_MS = 86_400_000
+SEGMENTS = 1 << 30
+"""Place of segments among verdicts: behind the whole."""
 
 
 class Judgement(NamedTuple):
@@ -86,7 +87,32 @@ class _Group:
 
     bank: Bank
     border: Border
-    given: dict[int, tuple[float, float | None]] = field(default_factory=dict)
+    successes: list[float] = field(default_factory=list)
+    trials: list[float] | None = None
+    places: list[int] = field(default_factory=list)
+    order: list[int] = field(default_factory=list)
+    """Numbers of the series that have verdicts, in the order in which these are told."""
+
+    def admit(self, series: Series, step: int, place: int = SEGMENTS) -> int:
+        """Watch a series, whose verdicts have this place among the others; its number."""
+        self.successes.append(0)
+        if self.trials is not None:
+            self.trials.append(0)
+        self.places.append(place)
+        number = self.bank.admit(series, step)
+        told = [i for i, one in enumerate(self.bank.series) if one.paging]
+        self.order = sorted(told, key=self.places.__getitem__)
+        return number
+
+    def counted(self) -> Counted:
+        """What every series counted in this window."""
+        return Counted(self.successes, self.trials, self.order)
+
+    def give(self, number: int, successes: float, trials: float | None) -> None:
+        """Take what a series counted in this window."""
+        self.successes[number] = successes
+        if self.trials is not None and trials is not None:
+            self.trials[number] = trials
 
 
 class Monitor:
@@ -109,7 +135,9 @@ class Monitor:
         policy = PolicySpec(needed, among, timeout=timeout, breaker_windows=max(60, DAY_MS // spec.window_ms))
         warm_up = spec.warm_up_ms // spec.window_ms
         self._rates = _Group(
-            Bank(rate_basis(zone, spec.notes), spec.window_ms, warm_up, policy), Border(spec.false_pages_per_week)
+            Bank(rate_basis(zone, spec.notes), spec.window_ms, warm_up, policy),
+            Border(spec.false_pages_per_week),
+            trials=[],
         )
         self._volumes = _Group(
             Bank(volume_basis(zone, spec.notes), spec.window_ms, warm_up, policy), Border(spec.false_pages_per_week)
@@ -124,6 +152,8 @@ class Monitor:
         self._units = {kpi.name: "count" if kpi.unit == "count" else kpi.unit for kpi in self._judged}
         self._dimensions = dict(spec.dimension_kinds)
         self._surge = Surge()
+        self._segments: dict[SegmentKey, list[tuple[int, Kpi]]] = {}
+        """Numbers and KPIs of the series of each segment."""
         self._pending: dict[tuple[str, SegmentKey], float] = {}
         self._amounts: dict[str, tuple[float, float]] = {}
         self._worth_of = Worth(self._judged, spec)
@@ -180,12 +210,13 @@ class Monitor:
             self._labels.rule(group.bank, window.end_ms)
         judged = [group.bank.stand(*each) for group, each in zip(groups, looks, strict=True)]
         kinds = [self._kinds(self._rates, judged[0], named), self._kinds(self._volumes, judged[1], {})]
-        self._where.take(window.cube, [one.since_ms or 0 for each in judged for one in each.standings if one.active])
+        standing = [one for each in judged for one in each.standings.values() if one.active]
+        self._where.take(window.cube, [one.since_ms or 0 for one in standing])
         orders_per, value = self._worth_of.orders_per(), self._worth_of.order_value()
         verdicts: list[Verdict] = []
         alerts = []
         for group, each, kind in zip(groups, judged, kinds, strict=True):
-            verdicts += verdicts_of(group.bank, each, group.given, window.end_ms, kind) if told else ()
+            verdicts += verdicts_of(group.bank, each, group.counted(), window.end_ms, kind) if told else ()
             alerts += alerts_of(group.bank, each, kind, self._units, orders_per, self._where)
         for kpi, judge in self._named.items():
             ruling = self._labels.ruling(kpi, window.end_ms, judge.policy.since_ms)
@@ -206,9 +237,7 @@ class Monitor:
         return told + self._long.size + sum(one.watched for one in self._cohorts.values())
 
     def _read_whole(self, counters: dict[str, float], step: int) -> None:
-        for group in (self._rates, self._volumes):
-            group.given.clear()
-        for kpi in self._watched:
+        for place, kpi in enumerate(self._watched):
             successes, trials = kpi.counts(counters)
             group = self._volumes if trials is None else self._rates
             number = group.bank.index.get((kpi.name, WHOLE))
@@ -218,26 +247,28 @@ class Monitor:
                 weight = self._weight(kpi, counters)
                 if weight is None:
                     continue
-                number = group.bank.admit(series_of(kpi, WHOLE, weight), step)
-            group.given[number] = (successes, trials)
+                number = group.admit(series_of(kpi, WHOLE, weight), step, place)
+            group.give(number, successes, trials)
 
     def _read_segments(self, rows: dict[SegmentKey, Row], step: int) -> None:
-        bank, given = self._rates.bank, self._rates.given
-        room = self.spec.max_segment_series - sum(bool(one.segment) for one in bank.series)
-        for number, series in enumerate(bank.series):
-            if series.segment:
-                row = rows.get(series.segment)
-                # A value that was seen before and has no row now counted nothing.
-                given[number] = self._by_name[series.kpi].counts(row.counters) if row is not None else (0, 0)
+        group, index = self._rates, self._rates.bank.index
+        for segment, watched in self._segments.items():
+            row = rows.get(segment)
+            # A value that was seen before and has no row now counted nothing.
+            counters = {} if row is None else row.counters
+            for number, kpi in watched:
+                group.give(number, *kpi.counts(counters))
+        room = self.spec.max_segment_series - sum(map(len, self._segments.values()))
         for segment, row in sorted(rows.items(), key=lambda item: item[0]):
             if room <= 0:
                 break
             if len(segment) != 1 or not self._wanted(segment[0][0]):
                 continue
             for kpi in self._segment_kpis:
-                if (kpi.name, segment) not in bank.index and room > 0 and self._worth(kpi, segment, row, rows):
-                    number = bank.admit(series_of(kpi, segment, 1.0), step)
-                    given[number] = kpi.counts(row.counters)
+                if (kpi.name, segment) not in index and room > 0 and self._worth(kpi, segment, row, rows):
+                    number = group.admit(series_of(kpi, segment, 1.0), step)
+                    group.give(number, *kpi.counts(row.counters))
+                    self._segments.setdefault(segment, []).append((number, kpi))
                     room -= 1
 
     def _worth(self, kpi: Kpi, segment: SegmentKey, row: Row, rows: dict[SegmentKey, Row]) -> bool:
@@ -284,28 +315,24 @@ class Monitor:
 
     def _look(self, group: _Group, step: int, watched: int, told: float) -> tuple[Look, Reading]:
         bank = group.bank
-        size = len(bank.series)
-        count, upstream, seen = np.zeros(size), np.zeros(size), np.zeros(size, dtype=bool)
-        for number, (successes, trials) in group.given.items():
-            series = bank.series[number]
-            # A partition that has not told leaves its share out of both sides of a ratio, but not of a volume, nor
-            # of what is on its way from earlier windows: there the others speak for it, unless they are too few.
-            delayed = not series.volume and series.kernel != SAME_WINDOW
-            seen[number] = told >= (ENOUGH_TOLD if delayed else 1.0 if series.volume else 0.0)
-            share = max(told, 0.01) if delayed else 1.0
-            count[number] = max(successes, 0.0) / series.weight / share
-            upstream[number] = 1.0 if trials is None else max(trials, 0.0) / share
-        segments = np.array([bool(one.segment) for one in bank.series], dtype=bool)
-        return bank.look(step, count, upstream, seen, group.border.needed(segments, watched))
+        # A partition that has not told leaves its share out of both sides of a ratio, but not of a volume, nor
+        # of what is on its way from earlier windows: there the others speak for it, unless they are too few.
+        seen = told >= np.where(bank.delayed, ENOUGH_TOLD, np.where(bank.scan.volume, 1.0, 0.0))
+        share = np.where(bank.delayed, max(told, 0.01), 1.0)
+        count = np.maximum(np.array(group.successes, dtype=float), 0.0) / bank.weights / share
+        trials = np.ones(len(count)) if group.trials is None else np.array(group.trials, dtype=float)
+        upstream = np.maximum(trials, 0.0) / share
+        return bank.look(step, count, upstream, seen, group.border.needed(bank.segmented, watched))
 
     def _kinds(self, group: _Group, judged: Judged, named: dict[int, VerdictKind]) -> dict[int, VerdictKind]:
         """What each loud series' finding is."""
         bank, reading = group.bank, judged.reading
         told: dict[int, VerdictKind] = {}
-        parents = bank.scan.model.parent.tolist()
+        parents = bank.scan.model.parent
         # What the whole is named, its segments are.
-        named = {n: named[up] for n, up in ((n, n if up < 0 else up) for n, up in enumerate(parents)) if up in named}
-        for number, standing in enumerate(judged.standings):
+        wholes = {n: int(parents[n]) if parents[n] >= 0 else n for n in judged.standings}
+        named = {n: named[up] for n, up in wholes.items() if up in named}
+        for number, standing in judged.standings.items():
             if standing.state == "calm" and not standing.ended:
                 continue
             series, loss = bank.series[number], bank.losses.get(number)
@@ -329,7 +356,7 @@ class Monitor:
 
     def _dark(self) -> bool:
         """Whether this window has no event of any kind."""
-        return not any(successes > 0 for successes, _ in self._volumes.given.values())
+        return not any(successes > 0 for successes in self._volumes.successes)
 
     def _zero_kind(self, series: Series) -> VerdictKind:
         """Nothing at all: of everything (silence), of one kind of event (tracking), or of successes (stop)."""
@@ -343,8 +370,8 @@ class Monitor:
         """Ratios hang together, so an alert freezes all of them; a volume is kept from learning by its own alerts."""
         rates, volumes = judged
         partial = partial or self._labels.frozen(step * self.spec.window_ms)
-        since = [(one.since_ms or 0) // self.spec.window_ms for one in rates.standings if one.began]
-        standing = any(one.active for one in rates.standings)
+        since = [(one.since_ms or 0) // self.spec.window_ms for one in rates.standings.values() if one.began]
+        standing = any(one.active for one in rates.standings.values())
         self._rates.bank.learn(rates, frozen=standing or partial)
         self._volumes.bank.learn(volumes, frozen=partial)
         for group, each in ((self._rates, rates), (self._volumes, volumes)):

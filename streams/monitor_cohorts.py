@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from detectors.bank import Bank, Judged
+from detectors.bank import Bank, Counted, Judged
 from detectors.base import Verdict, VerdictKind
 from detectors.border import Border
 from detectors.incidents import Alert
@@ -77,31 +77,33 @@ class CohortJudge:
             return []
         self._last_end = window.end_ms
         step, bank = window.end_ms // self._spec.window_ms, self._bank
-        given: dict[int, tuple[float, float | None]] = {}
+        successes: list[float] = []
+        trials: list[float] = []
         for name, kpi in self._kpis.items():
             number = bank.index.get((name, WHOLE))
             if number is None:
                 # Its window is that of the cause: nothing has to be set back.
                 number = bank.admit(replace(series_of(kpi, WHOLE, 1.0), delay_ms=0, binomial=True), step)
-            given[number] = kpi.counts(whole.counters)
-        count = np.array([given[number][0] for number in range(len(bank.series))])
-        trials = np.array([given[number][1] or 0.0 for number in range(len(bank.series))])
-        border = self._border.needed(np.zeros(len(count), dtype=bool), watched)
+            told = kpi.counts(whole.counters)
+            successes.append(told[0])
+            trials.append(told[1] or 0)
+        count, upstream = np.array(successes, dtype=float), np.array(trials, dtype=float)
+        border = self._border.needed(bank.segmented, watched)
         labels.rule(bank, window.end_ms)
-        judged = bank.stand(*bank.look(step, count, trials, np.ones(len(count), dtype=bool), border))
+        judged = bank.stand(*bank.look(step, count, upstream, np.ones(len(count), dtype=bool), border))
         kinds = self._kinds(judged)
-        verdicts = verdicts_of(bank, judged, given, window.end_ms, kinds)
-        told = alerts_of(bank, judged, kinds, self._units, {})
+        verdicts = verdicts_of(bank, judged, Counted(successes, trials, range(len(trials))), window.end_ms, kinds)
+        alerts = alerts_of(bank, judged, kinds, self._units, {})
         # What they tell happened this much before it is told.
-        self.alerts = [replace(one, delay_ms=self._horizon_ms) for one in told if one.active]
-        frozen = any(one.active for one in judged.standings) or bool(window.missing)
+        self.alerts = [replace(one, delay_ms=self._horizon_ms) for one in alerts if one.active]
+        frozen = any(one.active for one in judged.standings.values()) or bool(window.missing)
         bank.learn(judged, frozen or labels.frozen(window.end_ms))
         self._border.learn(window.end_ms // DAY_MS, judged.reading.loudest)
         return verdicts
 
     def _kinds(self, judged: Judged) -> dict[int, VerdictKind]:
         told: dict[int, VerdictKind] = {}
-        for number, standing in enumerate(judged.standings):
+        for number, standing in judged.standings.items():
             if standing.state != "calm" or standing.ended:
                 loss = self._bank.losses.get(number)
                 nothing = float(judged.reading.observed[number]) == 0

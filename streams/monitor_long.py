@@ -77,7 +77,9 @@ class LongJudge:
         """Add a window of the whole; the verdicts on the longer windows that ended with the one before it."""
         told = []
         for one in self._series:
-            span = bucket(start_ms, one.size_ms, self._zone)
+            span = one.span
+            if span is None or not span[0] <= start_ms < span[1]:
+                span = bucket(start_ms, one.size_ms, self._zone)
             if one.span is not None and span != one.span:
                 verdict = self._close(one, one.span, labels)
                 told += [] if verdict is None else [verdict]
