@@ -106,11 +106,8 @@ class Carts:
     def load(self, carts: dict[str, Cart], kept: dict[str, list[Kept]]) -> None:
         """Take over the carts of a snapshot."""
         self.open, self.kept = carts, kept
-        for key, cart in carts.items():
-            self._wheel.put(key, _due(cart))
-        for key, waiting in kept.items():
-            for one in waiting:
-                self._kept_wheel.put(key, one.due_ms)
+        self._wheel.put_all((key, _due(cart)) for key, cart in carts.items())
+        self._kept_wheel.put_all((key, one.due_ms) for key, waiting in kept.items() for one in waiting)
 
     def _begin(self, event: Any, leaf: int) -> Cart:
         opened, order_ms = event.event_ms, event.order_ms

@@ -150,9 +150,9 @@ class Duplicates:
         for place in self._minutes.values():
             place.told, place.untold = len(place.log), array("Q")
 
-    def identities(self, minute: int, in_order: bool = False) -> Identities | None:
-        """All identities of a minute, sorted where ``in_order``; None where it is not remembered."""
-        place = self._minutes.get(minute)
+    def identities(self, number: int, in_order: bool = False) -> Identities | None:
+        """All identities of the minute of that number, sorted where ``in_order``; None where it is not remembered."""
+        place = next((one for one in self._minutes.values() if one.number == number), None)
         if place is None:
             return None
         known = _sorted(place.older, place.log) if in_order else place.older + array("Q", place.log)
@@ -165,7 +165,7 @@ class Duplicates:
             parts.setdefault(number, []).append(np.frombuffer(packed, np.uint64))
         newest = max((head.minute for head in heads), default=0)
         for head in heads:
-            known = np.unique(np.concatenate(parts.get(head.number, [np.empty(0, np.uint64)])))
+            known = _united(parts.pop(head.number, []))
             if len(known) != head.size:
                 return False
             place = self._minutes[head.minute] = _Minute(head.number, head.latest_ms)
@@ -176,6 +176,15 @@ class Duplicates:
                 place.recent = set(place.log)
         self.tell()
         return True
+
+
+def _united(parts: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    """All of them sorted, each once. By sorting: ``np.unique`` goes by hash, which takes ten times as long."""
+    together = np.concatenate([np.empty(0, np.uint64), *parts])
+    together.sort()
+    is_new = np.ones(len(together), np.bool_)
+    np.not_equal(together[1:], together[:-1], out=is_new[1:])
+    return together if is_new.all() else together[is_new]
 
 
 def _sorted(one: array[int], other: list[int]) -> array[int]:

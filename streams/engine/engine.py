@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -145,7 +145,7 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """The whole state as one value: restored and fed from ``resume_offsets``, it goes on as never stopped."""
-        return write_whole(self._shop, self._core(), in_order=True)
+        return write_whole(self._shop, self._core())
 
     def checkpoint(self, whole: bool = False) -> Checkpoint:
         """The next link of a chain: what changed since the last one, and a part of the rest.
@@ -161,7 +161,7 @@ class Engine:
         return cls.restore_chain(spec, partition, [data])
 
     @classmethod
-    def restore_chain(cls, spec: EngineSpec, partition: int, links: Iterable[bytes]) -> Engine:
+    def restore_chain(cls, spec: EngineSpec, partition: int, links: Sequence[bytes]) -> Engine:
         """The engine of a checkpoint: its link behind those that it needs, in their order.
 
         Raises
@@ -188,7 +188,7 @@ class Engine:
             source.held = {held.offset: None for held in self._held if held.topic == topic}
         load_shop(self._shop, state)
         self._shop.is_followed = True
-        self.chain = Chain(self._shop, state.length)
+        self.chain = Chain(self._shop, state.reach)
 
     def _core(self) -> Core:
         sources = self._arrivals.sources.values()

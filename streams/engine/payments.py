@@ -117,11 +117,9 @@ class Payments:
 
     def load(self, orders: dict[str, Order], payments: dict[str, Payment]) -> None:
         """Take over the orders and payments of a snapshot."""
-        self.orders, self.payments = orders, payments
-        for key, order in orders.items():
-            self._wheel.put(key, order.last_ms + self._kept_for)
-        for key, payment in payments.items():
-            self._payment_wheel.put(key, payment.last_ms + self._kept_for)
+        self.orders, self.payments, kept_for = orders, payments, self._kept_for
+        self._wheel.put_all((key, order.last_ms + kept_for) for key, order in orders.items())
+        self._payment_wheel.put_all((key, payment.last_ms + kept_for) for key, payment in payments.items())
 
     def _order(self, order_id: str | None, event_ms: int) -> Order | None:
         """The order of that id as it is remembered at this moment; a new one where it is not."""

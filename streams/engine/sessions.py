@@ -95,9 +95,8 @@ class Sessions:
 
     def load(self, sessions: dict[str, Session]) -> None:
         """Take over the sessions of a snapshot."""
-        self.open = sessions
-        for key, session in sessions.items():
-            self.wheel.put(key, session.wait_ms or session.last_ms + self.gap)
+        self.open, gap = sessions, self.gap
+        self.wheel.put_all((key, session.wait_ms or session.last_ms + gap) for key, session in sessions.items())
 
     def reach(self, event: Any, session: Session, reached: int) -> None:
         """Count what the session has newly reached within each horizon, in its cohort."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -22,8 +24,9 @@ from streams.events import Event
 
 __all__ = [
     "Core",
-    "Entries",
     "Link",
+    "Part",
+    "Reach",
     "Run",
     "State",
     "damaged",
@@ -35,7 +38,7 @@ __all__ = [
     "write_link",
 ]
 
-MAGIC: Final = b"funnelwatch-snapshot-2\n"
+MAGIC: Final = b"funnelwatch-snapshot-3\n"
 """Its number is that of the layout: a change of ``Link`` or of what it means needs the next one."""
 
 WAY_OUT: Final = "start without it and read the sources again from their beginning"
@@ -102,24 +105,35 @@ class Core(msgspec.Struct, array_like=True):
     minutes: list[MinuteHead]
 
 
-class Entries(msgspec.Struct, array_like=True):
-    """Some entries of each store of the shop, by key; None where they are no more."""
+class Part(NamedTuple):
+    """Some entries of a store of the shop (by its place there), by key and packed; None where they are no more."""
 
-    sessions: dict[str, Session | None]
-    carts: dict[str, Cart | None]
-    kept: dict[str, list[Kept] | None]
-    orders: dict[str, Order | None]
-    payments: dict[str, Payment | None]
-    numbers: dict[tuple[int, int], dict[str, int] | None]
+    place: int
+    packed: bytes
+
+
+class Reach(msgspec.Struct, array_like=True):
+    """The number of a link, and from which link on all has to be read to know each store, tally and minute.
+
+    Tallies and minutes go by their numbers.
+    """
+
+    number: int
+    stores: list[int]
+    tallies: dict[int, int]
+    minutes: dict[int, int]
+
+    def oldest(self) -> int:
+        """The first link that a restore needs."""
+        return min((*self.stores, *self.tallies.values(), *self.minutes.values()))
 
 
 class Link(msgspec.Struct, array_like=True):
-    """The core of a moment, and of the rest of the state as much as this link holds."""
+    """The core of a moment, and of the rest of the state as much as this link holds; later parts count for more."""
 
     core: Core
-    base: list[Entries]
-    """Of moments shortly before; ``entries`` count for more."""
-    entries: Entries
+    reach: Reach
+    parts: list[Part]
     runs: list[Run]
     identities: list[Identities]
 
@@ -128,11 +142,21 @@ class State(NamedTuple):
     """What a chain of links comes to: stores in the order of the shop, the runs of each tally by its number."""
 
     core: Core
-    stores: tuple[dict[Any, Any], ...]
+    reach: Reach
+    stores: list[dict[Any, Any]]
     runs: dict[int, list[Run]]
     identities: list[Identities]
-    length: int
-    """Of the chain."""
+
+
+STORES: Final[tuple[Any, ...]] = (
+    dict[str, Session | None],
+    dict[str, Cart | None],
+    dict[str, list[Kept] | None],
+    dict[str, Order | None],
+    dict[str, Payment | None],
+    dict[tuple[int, int], dict[str, int] | None],
+)
+"""What parts hold, by the place of their store."""
 
 
 def write_link(link: Link) -> bytes:
@@ -145,26 +169,35 @@ def write_link(link: Link) -> bytes:
         return MAGIC + msgspec.msgpack.encode(link)
 
 
-def read_chain(links: Iterable[bytes], spec: EngineSpec, partition: int) -> State:
-    """The state behind the last of these links; raises ``StateError`` where one does not fit, or one is missing."""
-    core, runs, identities = None, list[Run](), list[Identities]()
-    stores: tuple[dict[Any, Any], ...] = tuple({} for _ in Entries.__struct_fields__)
-    length = 0
-    for data in links:
-        length += 1
-        link = _read(data, spec, partition)
-        for entries in (*link.base, link.entries):
-            for store, name in zip(stores, Entries.__struct_fields__, strict=True):
-                store.update(getattr(entries, name))
-        core = link.core
-        runs += link.runs
-        identities += link.identities
-    if core is None:
+def read_chain(links: Sequence[bytes], spec: EngineSpec, partition: int) -> State:
+    """The state behind the last of these links; raises ``StateError`` where one does not fit, or one is missing.
+
+    What the last one knows to be told again later is passed over.
+    """
+    if not links:
         raise _missing("links")
-    live = tuple({key: entry for key, entry in store.items() if entry is not None} for store in stores)
-    if [len(store) for store in live] != core.sizes:
+    newest = _read(links[-1], spec, partition)
+    core, reach = newest.core, newest.reach
+    first = reach.number - len(links) + 1
+    if first > reach.oldest():
+        raise _missing("links")
+    stores: list[dict[Any, Any]] = [{} for _ in STORES]
+    runs, identities = list[Run](), list[Identities]()
+    older = (_read(data, spec, partition) for data in islice(links, len(links) - 1))
+    for number, link in enumerate(chain(older, [newest]), first):
+        if link.reach.number != number:
+            raise _missing("links")
+        for place, packed in link.parts:
+            if number >= reach.stores[place]:
+                stores[place].update(_decoded(packed, STORES[place]))
+        runs += [run for run in link.runs if number >= reach.tallies.get(run.number, sys.maxsize)]
+        identities += [one for one in link.identities if number >= reach.minutes.get(one.number, sys.maxsize)]
+    for store in stores:
+        for key in [key for key, entry in store.items() if entry is None]:
+            del store[key]
+    if [len(store) for store in stores] != core.sizes:
         raise _missing("entries")
-    return State(core, live, _whole_runs(core.tallies, runs), identities, length)
+    return State(core, reach, stores, _whole_runs(core.tallies, runs), identities)
 
 
 def damaged(error: Exception) -> StateError:
@@ -251,10 +284,7 @@ def load_shop(shop: Shop, state: State) -> None:
 def _read(data: bytes, spec: EngineSpec, partition: int) -> Link:
     if not data.startswith(MAGIC):
         raise StateError("not a snapshot of this version", key="snapshot", value=data[: len(MAGIC)], way_out=WAY_OUT)
-    try:
-        link = msgspec.msgpack.decode(memoryview(data)[len(MAGIC) :], type=Link)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise damaged(error) from error
+    link: Link = _decoded(memoryview(data)[len(MAGIC) :], Link)
     core = link.core
     topics = {topic for topic, _, _ in core.sources}
     told = {
@@ -267,6 +297,13 @@ def _read(data: bytes, spec: EngineSpec, partition: int) -> Link:
         if found != wanted:
             raise StateError(f"differs from {wanted!r}", key=f"snapshot.{key}", value=found, way_out=WAY_OUT)
     return link
+
+
+def _decoded(packed: bytes | memoryview, told: Any) -> Any:
+    try:
+        return msgspec.msgpack.decode(packed, type=told)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise damaged(error) from error
 
 
 def _head(kind: int, place: tuple[int, int], tally: Tally) -> TallyHead:

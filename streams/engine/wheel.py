@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 __all__ = ["Wheel"]
 
 
@@ -27,6 +29,15 @@ class Wheel:
         if keys is None:
             keys, _ = self.bucket(due_ms)
         keys[key] = None
+
+    def put_all(self, dues: Iterable[tuple[str, int]]) -> None:
+        """Put many keys, each with the time when it is due."""
+        window, grace, of_number = self._window, self._grace, self._buckets.get
+        for key, due_ms in dues:
+            keys = of_number((due_ms - grace) // window)
+            if keys is None:
+                keys, _ = self.bucket(due_ms)
+            keys[key] = None
 
     def bucket(self, due_ms: int) -> tuple[dict[str, None], int]:
         """Where to put a key that is due then, and the end of the times for which that is so."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -131,9 +131,20 @@ class Stored:
     keys: dict[bytes, Place | None] = field(default_factory=dict)
     """All keys, and which snapshot's piece each has."""
 
-    def states(self) -> Iterator[bytes]:
-        """The states of the links, unpacked one after the other."""
-        return (link.state() for link in self.links)
+    def states(self) -> Sequence[bytes]:
+        """The states of the links, each unpacked when it is asked for: together they are large."""
+        return _States(self.links)
+
+
+class _States(Sequence[bytes]):
+    def __init__(self, links: list[Packed]) -> None:
+        self._links = links
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._links[place].state()
 
 
 class Shelf:

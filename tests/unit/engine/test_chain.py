@@ -156,7 +156,17 @@ def test_a_link_that_must_be_whole_needs_none_before_it() -> None:
     assert known([checkpoint.data], log.spec) == known([log.engine.snapshot()], log.spec)
 
 
-@pytest.mark.parametrize("gone", [lambda links: links[1:], lambda links: [*links[:2], *links[3:]], lambda links: []])
+@pytest.mark.parametrize(
+    "gone",
+    [
+        lambda links: links[1:],
+        lambda links: links[:2] + links[3:],
+        lambda links: [*links[:2], links[1], *links[3:]],
+        lambda links: [links[0], *links[:2], *links[3:]],
+        lambda links: [],
+    ],
+    ids=["first", "middle", "another twice", "moved up", "all"],
+)
 def test_a_chain_with_a_link_missing_is_refused(gone: Callable[[list[bytes]], list[bytes]]) -> None:
     log = Log(SLOW)
     for number in range(5):

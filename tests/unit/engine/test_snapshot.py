@@ -86,7 +86,7 @@ def test_a_snapshot_of_another_specification_partition_or_salt_is_refused() -> N
             Engine.restore(spec, partition, data)
 
 
-@pytest.mark.parametrize("data", [b"", b"funnelwatch-snapshot-9\nxyz", b"funnelwatch-snapshot-1\nxyz"])
+@pytest.mark.parametrize("data", [b"", b"funnelwatch-snapshot-9\nxyz", b"funnelwatch-snapshot-2\nxyz"])
 def test_a_damaged_or_foreign_snapshot_is_refused(data: bytes) -> None:
     with pytest.raises(StateError):
         Engine.restore(file_spec(), 0, data)
