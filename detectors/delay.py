@@ -24,6 +24,12 @@ SLOWER = np.array([1, 2, 3, 4, 5, 5, *range(7, 17), 16])
 FASTER = np.array([0, 0, 1, 2, 3, 4, 6, *range(6, 16)])
 """The neighbours of each kernel among those of its kind."""
 
+LATE = 4, len(LAGS) - 1
+"""Kernels that tell whether fewer or more visits end than of late: two minutes, and a long visit."""
+
+CHANCE = 1.0
+"""Square roots of a count that those two may differ by without a reason."""
+
 CHANGE_GAIN = 8.0
 """Nats by which another kernel has to be better before it is taken."""
 
@@ -42,7 +48,8 @@ DAY_DECAY = 0.93
 
 class DelayLook(NamedTuple):
     """The smoothed upstream counts after a window, one column a kernel; those of the kernel in use (``exposure``),
-    and half the difference between the slowest and the fastest that may be true (``slip``)."""
+    and by how much they may be wrong (``slip``): half the difference between the slowest and the fastest that may be
+    true; of what ends after a silence, the difference between the last minutes and a long visit."""
 
     once: Floats
     first: Floats
@@ -73,9 +80,14 @@ class DelayBank:
         self.fastest: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.seen: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.delayed: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self.late: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
 
-    def add(self, kernel: int) -> None:
-        """Take in a new series with a kernel to begin with; ``SAME_WINDOW`` is kept for ever."""
+    def add(self, kernel: int, *, late: bool = False) -> None:
+        """Take in a new series with a kernel to begin with; ``SAME_WINDOW`` is kept for ever.
+
+        ``late``: its trials end after a silence, and the short ones first. When their number changes, their mix is for
+        as long as a long visit not what it was.
+        """
         self.once = np.vstack([self.once, np.zeros((1, len(ONCE)))])
         self.first = np.vstack([self.first, np.zeros((1, len(TWICE)))])
         self.twice = np.vstack([self.twice, np.zeros((1, len(TWICE)))])
@@ -85,16 +97,18 @@ class DelayBank:
         lags = np.log(np.maximum(np.concatenate([ONCE, TWICE]), SHORTEST))
         self.odd = np.vstack([self.odd, ODD * (lags - lags[kernel])[None, :] ** 2])
         self.kernel = np.append(self.kernel, kernel)
-        self.slowest, self.fastest = np.append(self.slowest, SLOWER[kernel]), np.append(self.fastest, FASTER[kernel])
+        fastest, slowest = LATE if late else (FASTER[kernel], SLOWER[kernel])
+        self.slowest, self.fastest = np.append(self.slowest, slowest), np.append(self.fastest, fastest)
         self.seen = np.append(self.seen, 0)
         self.delayed = np.append(self.delayed, kernel != SAME_WINDOW)
+        self.late = np.append(self.late, late)
 
     def look(self, upstream: Floats, *, afresh: bool = False) -> DelayLook:
         """What the kernels make of a window's upstream counts; changes nothing.
 
         ``afresh``: after a gap, what came before it says nothing about who is on the way now.
         """
-        if not self.delayed.any():
+        if not (self.delayed | self.late).any():
             nothing = np.zeros(len(upstream))
             return DelayLook(self.once, self.first, self.twice, upstream, nothing)
         column = upstream[:, None]
@@ -106,11 +120,13 @@ class DelayBank:
         told = np.hstack([once, twice])
         slower, faster = told[rows, self.slowest], told[rows, self.fastest]
         slip = np.where(self.delayed, (slower - faster) / 2, 0.0)
+        changed = np.abs(slower - faster) - CHANCE * np.sqrt(np.maximum(faster, 0.0))
+        slip = np.where(self.late, np.maximum(changed, 0.0), slip)
         return DelayLook(once, first, twice, told[rows, self.kernel], slip)
 
     def learn(self, look: DelayLook, count: Floats, judged: NDArray[np.bool_]) -> None:
         """Take the window in; where ``judged``, each kernel is charged for its own forecast of the count."""
-        if not self.delayed.any():
+        if not (self.delayed | self.late).any():
             self.seen = self.seen + 1
             return
         told = np.hstack([look.once, look.twice])
@@ -140,5 +156,6 @@ class DelayBank:
         fastest = np.where(may_be, LAGS, 99.0).argmin(axis=1)
         slowest = np.where(LAGS[slowest] > LAGS[own], slowest, SLOWER[own])
         fastest = np.where(LAGS[fastest] < LAGS[own], fastest, FASTER[own])
+        fastest, slowest = np.where(self.late, LATE[0], fastest), np.where(self.late, LATE[1], slowest)
         up = np.where(parent >= 0, parent, rows)
         self.kernel, self.slowest, self.fastest = own[up], slowest[up], fastest[up]

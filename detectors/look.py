@@ -52,6 +52,7 @@ class Look(NamedTuple):
     exposure: Floats
     profile: Floats
     slip: Floats
+    edge: Floats
     level: Floats
     observed: Floats
     expected: Floats

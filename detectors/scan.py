@@ -78,9 +78,10 @@ class Scan:
         self.events = EventClock(window_ms)
         self.specs: list[SeriesSpec] = []
         self.step: int | None = None
-        # Sums since the beginning, after each step: count, exposure, expected, expected squared, expected by slip.
-        self.sums: Floats = np.zeros((5, 0, RING))
-        self.total: Floats = np.zeros((5, 0))
+        # Sums since the beginning, after each step: count, exposure, expected, expected squared, and expected by slip
+        # and by the doubt about its quarter of the hour.
+        self.sums: Floats = np.zeros((6, 0, RING))
+        self.total: Floats = np.zeros((6, 0))
         self.masked: Flags = np.zeros((0, RING), dtype=bool)
         self.past: Floats = np.zeros((64, 2, 0))
         self.begun: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
@@ -105,10 +106,10 @@ class Scan:
             sigma, slot = sigma * math.sqrt(spec.steps), slot * math.sqrt(spec.steps)
         index = self.model.add(Start(default.prior, spec.parent, phi, kappa, sigma, slot, spec.event))
         self.events.add(spec.segment, spec.delay_ms)
-        self.delay.add(SAME_WINDOW if spec.volume else spec.kernel)
+        self.delay.add(SAME_WINDOW if spec.volume else spec.kernel, late=spec.delay_ms > 0 and not spec.volume)
         self.specs.append(spec)
-        self.sums = np.concatenate([self.sums, np.zeros((5, 1, RING))], axis=1)
-        self.total = np.concatenate([self.total, np.zeros((5, 1))], axis=1)
+        self.sums = np.concatenate([self.sums, np.zeros((6, 1, RING))], axis=1)
+        self.total = np.concatenate([self.total, np.zeros((6, 1))], axis=1)
         self.masked = np.concatenate([self.masked, np.zeros((1, RING), dtype=bool)])
         self.past = np.concatenate([self.past, np.zeros((64, 2, 1))], axis=2)
         self.begun = np.append(self.begun, step)
@@ -139,19 +140,21 @@ class Scan:
         count = np.where(seen, count, 0.0)
         profile = exposure * np.exp(told.log_rate) * self.ready
         slip = profile * np.where(exposure > 0, delays.slip / np.maximum(exposure, 1e-9), 0.0)
-        now = self.total + np.stack([count, exposure, profile, profile**2, slip])
+        edge = profile * told.slot_var
+        now = self.total + np.stack([count, exposure, profile, profile**2, slip, edge])
         begin = np.maximum(step - WINDOWS[None, :], self.since[:, None])
         last = step - 1 if self.step is None else self.step
         rows = np.arange(len(count))[:, None]
         told_sums = now[:, :, None] - self.sums[:, rows, np.minimum(begin, last) % RING]
-        observed, exposures, base, square, slips = told_sums
+        observed, exposures, base, square, slips, edges = told_sums
         base = np.maximum(base, 0.0)
         lengths = np.maximum(step - begin, 1).astype(float)
         factor, doubt = self._doubt(told.level, told.profile_var, told.cross_var, told.level_var)
-        doubt += (told.slot_var[:, None] / np.maximum(1.0, lengths / 15)) + self._unusual(moment, event)
-        doubt += (slips / np.maximum(base, 1e-9)) ** 2
+        # A window that reaches back over a sharp edge is in doubt for as much of it as lies there.
+        known = np.maximum(base, 1e-9)
+        doubt += edges / known / np.maximum(1.0, lengths / 15) + self._unusual(moment, event) + (slips / known) ** 2
         expected = base * np.exp(factor)
-        dispersion = self.model.phi(lengths) + self.model.kappa[:, None] * square / np.maximum(base, 1e-9)
+        dispersion = self.model.phi(lengths) + self.model.kappa[:, None] * square / known
         doubt = np.maximum(doubt, 1e-6)
         dispersion = np.maximum(dispersion, np.where(self.compound, 1.0, 0.002)[:, None])
         evidence = penalised_deviance(observed, expected, dispersion, doubt)
@@ -162,7 +165,7 @@ class Scan:
         evidence = np.where(small | ~self.ready[:, None], 0.0, evidence)
         self._only_cliffs(moment, begin, observed, dispersion, evidence)
         return Look(
-            step, moment, count, upstream, seen, delays, event, exposure, profile, slip, factor[:, 0],
+            step, moment, count, upstream, seen, delays, event, exposure, profile, slip, edge, factor[:, 0],
             observed, expected, exposures, doubt, dispersion, evidence, side,
         )  # fmt: skip
 
@@ -172,7 +175,7 @@ class Scan:
         for step in range(max(last + 1, look.step - RING), look.step):
             self.sums[:, :, step % RING] = self.total
             self.masked[:, step % RING] = True
-        now = np.stack([look.counts, look.exposure, look.profile, look.profile**2, look.slip])
+        now = np.stack([look.counts, look.exposure, look.profile, look.profile**2, look.slip, look.edge])
         self._learn_minute(look)
         self.total = self.total + now
         self.sums[:, :, look.step % RING] = self.total

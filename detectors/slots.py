@@ -21,6 +21,9 @@ FIRST = 0.045
 ODD_DAYS, ODD_LIMIT = 3, 0.2
 """Up to so many days a quarter-hour that was odd once is in doubt by half of that, so far."""
 
+QUARTILES = 1.35
+"""Distance of the quartiles of a normal variable, in standard deviations."""
+
 MEDIAN_LOSS = 1.57
 """Variance of a median over that of a mean."""
 
@@ -95,8 +98,12 @@ class SlotTable:
         rows, last = np.arange(len(seen)), known - (known >= ODD_DAYS)
         low, high = told[rows, last // 2], told[rows, (last + 1) // 2]
         middle = np.where(low * high <= 0, 0.0, np.where(np.abs(low) < np.abs(high), low, high))
-        noise = MEDIAN_LOSS * self.noise[seen, slot] / known
-        room = np.maximum(self.spread[seen] ** 2, middle**2 - noise)
+        # Days that disagree by more than chance doubt their middle: they were of two kinds, or the smooth shape was
+        # still on its way.
+        chance, (lower, upper) = self.noise[seen, slot], np.nanquantile(days, (0.25, 0.75), axis=1)
+        spread = ((upper - lower) / QUARTILES) ** 2
+        noise = MEDIAN_LOSS * np.maximum(chance, spread) / known
+        room = np.maximum(np.maximum(self.spread[seen] ** 2, spread - chance), middle**2 - noise)
         self.mean[seen, slot] = middle * room / (room + noise)
         self.var[seen, slot] = room * noise / (room + noise)
         odd = np.nanmax(np.abs(days), axis=1)

@@ -71,3 +71,17 @@ def test_a_rate_that_wanders_for_hours_is_not_taken_for_a_long_lag(seed: int):
         bank.learn(look, np.array([float(counters.get("reached.cart", 0))]), ALL)
     bank.choose(NO_PARENT)
     assert bank.kernel[0] == NEXT_STEP
+
+
+def test_what_ends_late_is_in_doubt_for_as_long_as_a_long_visit_behind_a_jump_and_no_longer():
+    bank = DelayBank(60_000)
+    bank.add(SAME_WINDOW, late=True)
+    slips = []
+    for minute in range(200):
+        look = bank.look(np.array([1000.0 if minute < 100 else 1500.0]))
+        bank.learn(look, np.array([450.0]), ALL)
+        bank.choose(NO_PARENT)
+        slips.append(float(look.slip[0]) / 1500)
+    assert max(slips[:100]) == 0.0
+    assert min(slips[102:108]) > 0.15
+    assert max(slips[160:]) < 0.02

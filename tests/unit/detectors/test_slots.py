@@ -34,6 +34,12 @@ def test_an_incident_of_one_day_moves_nothing_but_leaves_a_doubt_for_a_while():
     assert table_of({8: -1.5}, {}, {}, {}).doubt(8)[0] == pytest.approx(calm.doubt(8)[0], rel=0.6)
 
 
+def test_days_of_two_kinds_are_in_doubt():
+    alike, apart = table_of(*[{8: -0.2}] * 6), table_of(*[{8: -0.4}, {}] * 3)
+    assert alike.var[0, 8] < 0.02**2
+    assert apart.var[0, 8] > 0.1**2
+
+
 def test_what_was_never_seen_is_doubted_most():
     table = SlotTable()
     table.add(0.03)
