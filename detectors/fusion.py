@@ -29,15 +29,11 @@ SAME = 0.7
 
 
 class Pair(NamedTuple):
-    """``falls`` down together with ``rises`` up is ``kind``; each a KPI of the whole, ``rises`` maybe a volume.
-
-    ``told`` is the KPI that it is told of, where ``falls`` is none that anybody looks at.
-    """
+    """``falls`` down together with ``rises`` up is ``kind``; each a KPI of the whole, ``rises`` maybe a volume."""
 
     falls: str
     rises: str
     kind: VerdictKind
-    told: str | None = None
 
 
 class Fused(NamedTuple):
@@ -85,7 +81,6 @@ def fuse_into(
         found = fuse((look, i), (other[1], j), border, pair.kind)
         if found is None:
             continue
-        i = bank.index.get((pair.told or pair.falls, ()), i)
         named.setdefault(i, pair.kind)
         if found.score > reading.score[i]:
             _replace(bank, look, reading, i, found)

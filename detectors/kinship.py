@@ -17,8 +17,10 @@ EFFECT_MS = 10 * 60_000
 STEP_OF = {
     "sessions": "visit",
     "visitors": "visit",
+    "product_view_ratio": "product",
     "add_to_cart_ratio": "cart",
     "checkout_ratio": "checkout",
+    "order_placement_ratio": "order",
     "payment_answer_ratio": "payment",
     "payment_success_ratio": "payment",
     "payment_confirmation_ratio": "payment",
@@ -29,9 +31,9 @@ STEP_OF = {
 """KPIs of a single step; all others are moved by trouble in several and tell effects."""
 
 PASSED = {
-    "page_views": {"visit"},
-    "cart_items": {"visit", "cart"},
-    "order_conversion_ratio": {"cart", "checkout"},
+    "page_views": {"visit", "product"},
+    "cart_items": {"visit", "product", "cart"},
+    "order_conversion_ratio": {"product", "cart", "checkout", "order"},
 }
 """The steps that move an effect, where those are not all."""
 

@@ -114,10 +114,14 @@ def _traffic(spec: EngineSpec) -> list[Kpi]:
 _ANSWERED = "payments_succeeded payments_declined_soft payments_declined_hard"
 
 _FUNNEL = (
+    _ratio("product_view_ratio", "reached.product", "sessions", "商品浏览率",
+           "Sessions that saw a product, per session."),
     _ratio("add_to_cart_ratio", "reached.cart", "reached.product", "加购率",
            "Sessions that put something into the cart, per session that saw a product."),
     _ratio("checkout_ratio", "reached.checkout", "reached.cart", "结算率",
            "Sessions that began the checkout, per session with a cart."),
+    _ratio("order_placement_ratio", "reached.ordered", "reached.checkout", "提交订单率",
+           "Sessions that ordered, per session that began the checkout."),
     _ratio("order_conversion_ratio", "reached.ordered", "sessions", "下单转化率",
            "Sessions that ordered, per session."),
     _ratio("payment_conversion_ratio", "reached.paid", "reached.ordered", "支付转化率",

@@ -10,13 +10,15 @@ from detectors.delay import NEXT_STEP, SAME_WINDOW, WHOLE_FUNNEL
 from detectors.fusion import Pair
 from streams.kpis import STAGES, Kpi
 
-__all__ = ["PAIRS", "RANKS", "STEPS", "rank_of", "series_of"]
+__all__ = ["PAIRS", "RANKS", "rank_of", "series_of"]
 
 RANKS = (
     "payment_answer_ratio",
     "payment_success_ratio",
+    "order_placement_ratio",
     "checkout_ratio",
     "add_to_cart_ratio",
+    "product_view_ratio",
     "payment_confirmation_ratio",
     "payment_completion_ratio",
     "payment_conversion_ratio",
@@ -35,20 +37,15 @@ RANKS = (
 )
 """Causes before their effects: of KPIs that fall together the first is the one to tell."""
 
-STEPS = (
-    Kpi("_product_step", ("reached.product",), ("sessions",), "ratio", "down"),
-    Kpi("_order_step", ("reached.ordered",), ("reached.checkout",), "ratio", "down"),
-)
-"""Steps of the funnel that are no KPI of their own; they tell lost tracking from lost shoppers."""
-
 PAIRS = (
+    Pair("product_view_ratio", "add_to_cart_ratio", "tracking"),
     Pair("add_to_cart_ratio", "checkout_ratio", "tracking"),
-    Pair("checkout_ratio", "_order_step", "tracking"),
-    Pair("_order_step", "payment_conversion_ratio", "tracking"),
+    Pair("checkout_ratio", "order_placement_ratio", "tracking"),
+    Pair("order_placement_ratio", "payment_conversion_ratio", "tracking"),
     Pair("order_conversion_ratio", "payment_conversion_ratio", "tracking"),
     Pair("order_conversion_ratio", "sessions", "bots"),
     Pair("conversion_ratio", "sessions", "bots"),
-    Pair("_product_step", "sessions", "bots", told="order_conversion_ratio"),
+    Pair("product_view_ratio", "sessions", "bots"),
 )
 """One cause behind two findings: an event type that is lost, or sessions that never buy."""
 
@@ -80,7 +77,6 @@ def series_of(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
         binomial=kpi.unit == "ratio" and (inside or kpi.delay_ms > 0),
         delay_ms=kpi.delay_ms,
         rank=rank_of(kpi.name),
-        paging=not kpi.name.startswith("_"),
         weight=weight,
         scale=kpi.scale,
         event=(SEGMENT_EVENT if segment else EVENT) * math.sqrt(_steps(kpi)),
@@ -106,4 +102,4 @@ def _kernel(kpi: Kpi, *, inside: bool) -> int:
     """How successes follow their trials to begin with; the delay is learnt where there can be one."""
     if kpi.unit != "ratio" or inside or kpi.delay_ms:
         return SAME_WINDOW
-    return WHOLE_FUNNEL if kpi.denominator == ("sessions",) and kpi.name != "_product_step" else NEXT_STEP
+    return WHOLE_FUNNEL if kpi.denominator == ("sessions",) and kpi.name != "product_view_ratio" else NEXT_STEP

@@ -13,10 +13,10 @@ __all__ = ["Effects", "PaymentClimate", "label"]
 
 TRACKED_BY = {
     "page_view": ("page_views",),
-    "product_view": ("add_to_cart_ratio",),
+    "product_view": ("product_view_ratio", "add_to_cart_ratio"),
     "add_to_cart": ("add_to_cart_ratio", "cart_items"),
     "checkout_started": ("checkout_ratio",),
-    "order_placed": ("order_conversion_ratio",),
+    "order_placed": ("order_placement_ratio", "order_conversion_ratio"),
     "payment_attempted": ("payment_answer_ratio",),
     "payment_succeeded": ("payment_success_ratio", "payment_completion_ratio", "orders"),
     "payment_failed": ("payment_success_ratio",),
