@@ -17,7 +17,7 @@ from detectors.reading import Reading, read
 from detectors.scan import LAG, PROFILE_ONLY, TRACKED, Look, Scan, SeriesSpec
 from detectors.seasonal import Basis, Note, segment_basis
 
-__all__ = ["Bank", "Counted", "Judged", "Loss", "Series"]
+__all__ = ["NEAR", "Bank", "Counted", "Judged", "Loss", "Series", "freeze_from"]
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class Series:
     """What is watched: a KPI in a segment.
 
     ``rank`` orders causes: of KPIs that fall together the lowest is told. ``weight`` divides the counts, so that
-    sums of money or seconds become numbers of events. One that is not ``paging`` only lends its evidence to others.
+    sums of money or seconds become numbers of events.
     ``border`` is the factor of evidence that it has to bring beside the others.
     """
 
@@ -52,7 +52,6 @@ class Series:
     binomial: bool = False
     delay_ms: int = 0
     rank: int = 0
-    paging: bool = True
     weight: float = 1.0
     scale: float = 1.0
     event: float = 0.1
@@ -127,7 +126,6 @@ class Bank:
         self.policies: list[Policy] = []
         self.index: dict[tuple[str, SegmentKey], int] = {}
         self.losses: dict[int, Loss] = {}
-        self.paging: NDArray[np.bool_] = np.zeros(0, dtype=bool)
         self.borders: Floats = np.ones(0)
         self.weights: Floats = np.ones(0)
         self.scales: Floats = np.ones(0)
@@ -157,7 +155,6 @@ class Bank:
         number = self.scan.add(spec, self._segment_prior if series.segment else None, step - 1)
         self.series.append(series)
         self.policies.append(Policy(self.policy))
-        self.paging = np.append(self.paging, series.paging)
         self.borders = np.append(self.borders, series.border)
         self.weights, self.scales = np.append(self.weights, series.weight), np.append(self.scales, series.scale)
         self.segmented = np.append(self.segmented, bool(series.segment))
@@ -182,7 +179,7 @@ class Bank:
     def stand(self, look: Look, reading: Reading) -> Judged:
         """Move the alerts on; nothing is learnt yet."""
         told: dict[int, Standing] = {}
-        ready = self.warm(look.step) & look.seen & self.paging
+        ready = self.warm(look.step) & look.seen
         for i in self.pardoned:
             self._pardon(i, look.step)
             ready[i] = False
@@ -227,6 +224,16 @@ class Bank:
     def freeze(self, since: int, until: int) -> None:
         """Forget to learn the windows ``since`` to ``until``, where they are not learnt yet."""
         self.scan.mask(slice(None), since, until)
+
+    def settle(self, look: Look) -> None:
+        """What all wholes hold has lasted: it is taken for the new normal."""
+        for i in np.flatnonzero((self.scan.model.parent < 0) & self.scan.ready).tolist():
+            self._settle(i, look)
+
+    def _settle(self, i: int, look: Look) -> None:
+        told = (look.observed, look.expected, look.exposures)
+        self.scan.accept(i, *(float(each[i, PROFILE_HOUR]) for each in told))
+        self.scan.restart(i, look.step)
 
     def _stand(self, i: int, look: Look, reading: Reading, score: float) -> Standing:
         policy, step = self.policies[i], look.step
@@ -277,9 +284,7 @@ class Bank:
         moved = (reading.score >= ALONG) & (self.scan.model.parent < 0) & self.scan.ready
         for j in np.flatnonzero(moved).tolist():
             if j != i and j not in self.losses:
-                told = (look.observed, look.expected, look.exposures)
-                self.scan.accept(j, *(float(each[j, PROFILE_HOUR]) for each in told))
-                self.scan.restart(j, look.step)
+                self._settle(j, look)
 
     def _open(self, i: int, look: Look, reading: Reading, score: float) -> Loss:
         observed, expected = float(reading.observed[i]), float(reading.expected[i])

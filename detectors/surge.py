@@ -1,23 +1,30 @@
-"""A sudden crowd: shoppers arrive that no day's shape foretold, and what is usual means less for a while."""
+"""A crowd: shoppers arrive that no day's shape foretold, and what is usual means less for a while."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
 
-__all__ = ["Surge"]
+__all__ = ["NOW", "Surge"]
 
 BEFORE, NOW = 45, 5
 JUMP = 1.25
 NATS = 14.0
-BACK = 1.12
-LONGEST = 240
+BACK, CALM = 1.12, 15
+"""A crowd has left when the sessions of so many windows come to less than so much of what was expected."""
+
+UNTOLD = 240
+"""Longest crowd where nothing is expected: the hour before it tells little of what is usual by then."""
+
+LASTING = 1440
+"""What stays for a day is no crowd but the new normal."""
+
 AFTER = 45
 """Windows behind its end in which the crowd's carts are still on their way."""
 
 
 class Surge:
-    """Watches sessions for a jump over the level of the hour before it.
+    """Watches sessions for a jump over the level of the hour before it, and for a rise over what is expected.
 
     Examples
     --------
@@ -27,10 +34,11 @@ class Surge:
     """
 
     def __init__(self) -> None:
-        self.recent: deque[float] = deque(maxlen=BEFORE + NOW)
+        self.recent: deque[tuple[float, float | None]] = deque(maxlen=BEFORE + NOW)
         self.level: float | None = None
         self.lasted = 0
         self.behind = AFTER + 1
+        self.stayed = False
 
     @property
     def active(self) -> bool:
@@ -42,23 +50,41 @@ class Surge:
         """Whether a crowd is there, or has just left."""
         return self.active or self.behind <= AFTER
 
-    def learn(self, count: float, expected: float | None = None) -> bool:
-        """Take the sessions of a window, and what was expected of them; whether a crowd is felt now."""
-        self.recent.append(count)
+    @property
+    def settled(self) -> bool:
+        """Whether this window has made the crowd the new normal."""
+        return self.stayed and self.behind == 0
+
+    def learn(self, count: float, expected: float | None = None, *, sure: bool = False, risen: bool = False) -> bool:
+        """Take the sessions of a window; whether a crowd is felt now.
+
+        Parameters
+        ----------
+        expected
+            What was expected of them, if anything.
+        sure
+            Whether that is known well enough to say that a crowd has left.
+        risen
+            Whether it is certain that more come than were expected.
+        """
+        self.recent.append((count, expected if sure else None))
+        self.stayed = self.stayed and (risen or self.settled)
         if self.level is None:
             self.behind += 1
-            self._begin(expected)
+            self._begin(expected, risen=risen)
         else:
             self._go_on()
         return self.felt
 
-    def _begin(self, expected: float | None) -> None:
-        told = list(self.recent)
+    def _begin(self, expected: float | None, *, risen: bool) -> None:
+        told = [count for count, _ in self.recent]
         if len(told) < BEFORE + NOW:
             return
         before, now = told[:BEFORE], told[-NOW:]
-        level = sum(before[-30:]) / 30
-        high = sum(now)
+        level, high = sum(before[-30:]) / 30, sum(now)
+        if risen and not self.stayed and expected is not None and high >= JUMP * expected * NOW:
+            self.level, self.lasted = expected, 0
+            return
         usual = max(level, expected or 0.0) * NOW
         if usual <= 0 or high < JUMP * usual:
             return
@@ -69,7 +95,14 @@ class Surge:
 
     def _go_on(self) -> None:
         self.lasted += 1
-        recent = list(self.recent)[-NOW:]
-        if sum(recent) / NOW < BACK * (self.level or 0.0) or self.lasted > LONGEST:
+        recent = list(self.recent)[-CALM:]
+        usual = [expected for _, expected in recent if expected is not None]
+        if len(usual) == CALM:
+            # The day goes on behind a crowd: what was usual when it came is not when it leaves.
+            gone, longest = sum(count for count, _ in recent) < BACK * sum(usual), LASTING
+        else:
+            gone, longest = sum(count for count, _ in recent[-NOW:]) < BACK * NOW * (self.level or 0.0), UNTOLD
+        if gone or self.lasted > longest:
+            self.stayed = not gone and longest == LASTING
             self.level, self.behind = None, 0
             self.recent.clear()

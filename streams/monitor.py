@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from detectors.bank import Bank, Counted, Judged, Series, freeze_from
+from detectors.bank import NEAR, Bank, Counted, Judged, Series, freeze_from
 from detectors.base import Incident, Observation, SegmentKey, Verdict, VerdictKind
 from detectors.border import Border
 from detectors.fusion import fuse_into
@@ -29,7 +29,7 @@ from streams.merge import MergedWindow
 from streams.monitor_cohorts import CohortJudge
 from streams.monitor_labels import Labels
 from streams.monitor_long import LongJudge
-from streams.monitor_series import PAIRS, STEPS, rank_of, series_of
+from streams.monitor_series import PAIRS, rank_of, series_of
 from streams.monitor_spec import SEGMENT_KPIS, MonitorSpec, Note
 from streams.monitor_where import Where
 from streams.monitor_worth import Worth
@@ -58,6 +58,9 @@ FULL_SEGMENT = 0.9
 LONG_VISIT_MS = 15 * 60_000
 """Time in which nearly all visits are over. What ends after a silence shows its short cases first: the first sessions
 that end are bounces, and the first carts that are decided were paid."""
+
+CROWD_DOUBT = 0.25
+"""Standard deviation of the logarithm of expected sessions from which nobody can say whether a crowd has left."""
 
 ADMIT_TRIALS = 20
 DAY_MS = 86_400_000
@@ -146,7 +149,7 @@ class Monitor:
         self._judged = spec.judged()
         hurts = {kpi.name: kpi.hurts or "down" for kpi in spec.kpis}
         self._named = {kpi: NamedJudge(name, hurts[kpi], warm_up, policy) for kpi, name in spec.detectors}
-        self._watched = (*(kpi for kpi in self._judged if kpi.name not in self._named), *STEPS)
+        self._watched = tuple(kpi for kpi in self._judged if kpi.name not in self._named)
         self._segment_kpis = tuple(kpi for kpi in self._judged if kpi.name in spec.segment_kpis and kpi.denominator)
         self._by_name = {kpi.name: kpi for kpi in self._judged}
         self._units = {kpi.name: "count" if kpi.unit == "count" else kpi.unit for kpi in self._judged}
@@ -389,9 +392,12 @@ class Monitor:
         number = self._volumes.bank.index.get(("sessions", WHOLE))
         if number is None:
             return
-        ready = bool(volumes.reading.ready[number])
-        expected = float(volumes.reading.expected_now[number]) if ready else None
-        felt = self._surge.learn(float(volumes.look.counts[number]), expected)
+        look, reading = volumes.look, volumes.reading
+        expected = float(reading.expected_now[number]) if reading.ready[number] else None
+        sure, risen = bool(look.doubt[number, 0] < CROWD_DOUBT**2), bool(reading.other[number] >= NEAR)
+        felt = self._surge.learn(float(look.counts[number]), expected, sure=sure, risen=risen)
+        if self._surge.settled:
+            self._volumes.bank.settle(look)
         if self._surge.active:
             end = step * self.spec.window_ms
             self._rates.bank.scan.events.crowd(end - NOW * self.spec.window_ms, end)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from detectors.surge import AFTER, LASTING, UNTOLD, Surge
+
+
+def after(*parts: tuple[int, float], expected: float | None = None, risen: float = 130.0) -> Surge:
+    """A shop that was shown so many windows of so many sessions each."""
+    surge = Surge()
+    for windows, count in parts:
+        for _ in range(windows):
+            surge.learn(count, expected, sure=expected is not None, risen=count >= risen)
+    return surge
+
+
+def test_a_jump_is_a_crowd_before_anything_is_expected():
+    assert after((60, 100.0), (4, 230.0)).active
+    assert not after((60, 100.0), (10, 115.0)).felt
+
+
+def test_a_crowd_that_swells_is_felt_where_it_is_certain_that_more_come_than_expected():
+    swelling = [(3, 100.0 + step) for step in range(60)]
+    assert not after((60, 100.0), *swelling).felt
+    assert after((60, 100.0), *swelling, expected=100.0).active
+
+
+def test_a_crowd_lasts_until_sessions_are_what_is_expected_however_long_that_takes():
+    assert after((60, 100.0), (UNTOLD + 60, 250.0), expected=100.0).active
+    assert not after((60, 100.0), (UNTOLD + 60, 250.0)).active
+    left = after((60, 100.0), (UNTOLD + 60, 250.0), (15, 100.0), expected=100.0)
+    assert (left.active, left.felt) == (False, True)
+    assert not after((60, 100.0), (60, 250.0), (16 + AFTER, 100.0), expected=100.0).felt
+
+
+def test_what_stays_for_a_day_is_the_new_normal_once():
+    there, settled = (60, 100.0), 60 + LASTING
+    surge, told = Surge(), []
+    for window in range(settled + 300):
+        surge.learn(100.0 if window < there[0] else 250.0, 100.0, sure=True, risen=window >= there[0] + 2)
+        told.append(surge.settled)
+    assert sum(told) == 1
+    assert not surge.active
