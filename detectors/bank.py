@@ -40,7 +40,7 @@ class Series:
     """What is watched: a KPI in a segment.
 
     ``rank`` orders causes: of KPIs that fall together the lowest is told. ``weight`` divides the counts, so that
-    sums of money or seconds become numbers of events.
+    sums of money or seconds become numbers of events. A ``share`` is the count of a segment out of that of the whole.
     ``border`` is the factor of evidence that it has to bring beside the others.
     """
 
@@ -57,6 +57,7 @@ class Series:
     event: float = 0.1
     steps: int = 1
     border: float = 1.0
+    share: bool = False
 
 
 @dataclass(slots=True)
@@ -131,6 +132,7 @@ class Bank:
         self.scales: Floats = np.ones(0)
         self.segmented: NDArray[np.bool_] = np.zeros(0, dtype=bool)
         self.binomial: NDArray[np.bool_] = np.zeros(0, dtype=bool)
+        self.shares: NDArray[np.bool_] = np.zeros(0, dtype=bool)
         self.delayed: NDArray[np.bool_] = np.zeros(0, dtype=bool)
         """Whose successes follow trials of earlier windows."""
         self.visible: Floats = np.zeros(0)
@@ -147,18 +149,20 @@ class Bank:
 
     def admit(self, series: Series, step: int) -> int:
         """Watch a series from the window ``step`` on; a segment's whole must be watched already."""
-        parent = self.index[series.kpi, ()] if series.segment else -1
+        part = bool(series.segment) and not series.share
+        parent = self.index[series.kpi, ()] if part else -1
         spec = SeriesSpec(
             series.volume, series.kernel, series.hurts, parent, series.binomial, series.weight != 1.0,
             series.segment, series.event, series.delay_ms, series.steps,
         )  # fmt: skip
-        number = self.scan.add(spec, self._segment_prior if series.segment else None, step - 1)
+        number = self.scan.add(spec, self._segment_prior if part else None, step - 1)
         self.series.append(series)
         self.policies.append(Policy(self.policy))
         self.borders = np.append(self.borders, series.border)
         self.weights, self.scales = np.append(self.weights, series.weight), np.append(self.scales, series.scale)
         self.segmented = np.append(self.segmented, bool(series.segment))
-        self.binomial = np.append(self.binomial, series.binomial)
+        self.binomial = np.append(self.binomial, series.binomial and not series.share)
+        self.shares = np.append(self.shares, series.share)
         self.delayed = np.append(self.delayed, not series.volume and series.kernel != SAME_WINDOW)
         self.index[series.kpi, series.segment] = number
         return number

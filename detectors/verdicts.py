@@ -53,7 +53,11 @@ def verdicts_of(
     size, (successes, trials, order) = len(bank.series), counted
     ready, seen = bank.warm(look.step), look.seen
     told = ready & seen
-    base = np.ones(size) if trials is None else np.array(trials, dtype=float)
+    base = np.ones(size) if trials is None else np.where(bank.shares, 1.0, np.array(trials, dtype=float))
+    bases: list[float | None] = [None] * size if trials is None else list(trials)
+    for i in np.flatnonzero(bank.shares).tolist():
+        # It is judged as a share, and told as the count that it is.
+        bases[i] = None
     valued = base != 0
     factor = bank.weights * bank.scales / np.where(valued, base, 1.0)
     shown = bank.scan.ready & valued
@@ -72,7 +76,7 @@ def verdicts_of(
                 states,
                 _where(valued, np.array(successes, dtype=float) * factor / bank.weights),
                 successes,
-                repeat(None) if trials is None else trials,
+                bases,
                 _where(shown, reading.expected_now * factor),
                 _where(shown, reading.lower_now * factor),
                 # A share of its own trials cannot pass one.
@@ -115,7 +119,7 @@ def alerts_of(
         if loss is None or not (standing.active or standing.ended):
             continue
         series = bank.series[i]
-        base = loss.exposure if loss.exposure > 0 else None
+        base = float(loss.windows) if series.share else loss.exposure if loss.exposure > 0 else None
         scale = series.weight * series.scale
         kind: VerdictKind = "drift" if standing.timed_out else kinds.get(i, "drop")
         told.append(
@@ -199,7 +203,7 @@ def _explain(bank: Bank, i: int, judged: Judged) -> str:
     observed, expected = float(reading.observed[i]), float(reading.expected[i])
     change = observed / expected - 1 if expected > 0 else 0.0
     text = f"{observed:.0f} where {expected:.0f} were expected in {windows} windows ({100 * change:+.0f} %)"
-    if not series.volume and reading.exposure[i] > 0:
+    if not (series.volume or series.share) and reading.exposure[i] > 0:
         base = float(reading.exposure[i]) / (series.scale * series.weight)
         unit = "ratio" if series.scale == 1.0 and series.weight == 1.0 else ""
         text += f": {figure(observed / base, unit)} against {figure(expected / base, unit)}"

@@ -140,11 +140,11 @@ class Config(Section):
     def monitor_spec(self, partitions: int | None = None) -> MonitorSpec:
         """What is judged and how readily; ``partitions`` of the sources as the broker says, else as configured."""
         spec, told, kpis = self.engine_spec(), self.detection, self.catalogue()
-        ratios = [kpi.name for kpi in kpis if kpi.denominator]
+        ratios = [kpi.name for kpi in kpis if kpi.denominator or kpi.unit == "count"]
         for name in told.segment_kpis:
             if name not in ratios:
                 raise ConfigError(
-                    "no ratio of that name",
+                    "no ratio or count of that name",
                     key="detection.segment_kpis",
                     value=name,
                     way_out=f"use some of {', '.join(ratios)}",

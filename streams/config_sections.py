@@ -284,7 +284,7 @@ class Detection(Section):
 
     false_pages_per_week: float = Field(1.0, gt=0, le=1_000, description="budget for all series together")
     warm_up: Duration = Field(2 * HOUR, description="time before the first verdict of a series")
-    segment_kpis: list[str] = Field(list(SEGMENT_KPIS), description="ratios judged by segment as well")
+    segment_kpis: list[str] = Field(list(SEGMENT_KPIS), description="ratios and counts judged by segment as well")
     segment_dimensions: list[Dimension] = Field([], description="by these; empty: all of session and payment")
     max_segment_series: int = Field(200, ge=0, le=10_000, description="cap on judged segments")
     paid_channels: list[str] = Field(list(PAID_CHANNELS), description="channels that are paid for")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from detectors.bank import NEAR, Bank, Counted, Judged, Series, freeze_from
+from detectors.bank import NEAR, Bank, Judged, Series, freeze_from
 from detectors.base import Incident, Observation, SegmentKey, Verdict, VerdictKind
 from detectors.border import Border
 from detectors.fusion import fuse_into
@@ -19,6 +18,7 @@ from detectors.policy import PolicySpec
 from detectors.reading import Reading
 from detectors.scan import LAG, Look
 from detectors.seasonal import rate_basis, volume_basis
+from detectors.shares import only_fewer
 from detectors.surge import NOW, Surge
 from detectors.verdicts import alerts_of, verdicts_of
 from streams.anomalies import decode_incident, decode_verdict, encode_incident, encode_verdict
@@ -27,6 +27,7 @@ from streams.engine.rows import WHOLE, Row
 from streams.kpis import Kpi, counters_of, minor_exponent
 from streams.merge import MergedWindow
 from streams.monitor_cohorts import CohortJudge
+from streams.monitor_group import Group
 from streams.monitor_labels import Labels
 from streams.monitor_long import LongJudge
 from streams.monitor_series import PAIRS, rank_of, series_of
@@ -59,13 +60,11 @@ LONG_VISIT_MS = 15 * 60_000
 """Time in which nearly all visits are over. What ends after a silence shows its short cases first: the first sessions
 that end are bounces, and the first carts that are decided were paid."""
 
-CROWD_DOUBT = 0.25
+CROWD_DOUBT = 0.5
 """Standard deviation of the logarithm of expected sessions from which nobody can say whether a crowd has left."""
 
 ADMIT_TRIALS = 20
 DAY_MS = 86_400_000
-SEGMENTS = 1 << 30
-"""Place of segments among verdicts: behind the whole."""
 
 
 class Judgement(NamedTuple):
@@ -82,40 +81,6 @@ class Judgement(NamedTuple):
             if not one.segment or one.active or one.state in {"suspect", "unsure"}
         ]
         return told + [encode_incident(one) for one in self.incidents]
-
-
-@dataclass(slots=True)
-class _Group:
-    """A bank and what its series read from rows."""
-
-    bank: Bank
-    border: Border
-    successes: list[float] = field(default_factory=list)
-    trials: list[float] | None = None
-    places: list[int] = field(default_factory=list)
-    order: list[int] = field(default_factory=list)
-    """Numbers of the series that have verdicts, in the order in which these are told."""
-
-    def admit(self, series: Series, step: int, place: int = SEGMENTS) -> int:
-        """Watch a series, whose verdicts have this place among the others; its number."""
-        self.successes.append(0)
-        if self.trials is not None:
-            self.trials.append(0)
-        self.places.append(place)
-        number = self.bank.admit(series, step)
-        told = [i for i, one in enumerate(self.bank.series) if one.paging]
-        self.order = sorted(told, key=self.places.__getitem__)
-        return number
-
-    def counted(self) -> Counted:
-        """What every series counted in this window."""
-        return Counted(self.successes, self.trials, self.order)
-
-    def give(self, number: int, successes: float, trials: float | None) -> None:
-        """Take what a series counted in this window."""
-        self.successes[number] = successes
-        if self.trials is not None and trials is not None:
-            self.trials[number] = trials
 
 
 class Monitor:
@@ -137,12 +102,12 @@ class Monitor:
         timeout = max(1, spec.timeout_ms // spec.window_ms)
         policy = PolicySpec(needed, among, timeout=timeout, breaker_windows=max(60, DAY_MS // spec.window_ms))
         warm_up = spec.warm_up_ms // spec.window_ms
-        self._rates = _Group(
+        self._rates = Group(
             Bank(rate_basis(zone, spec.notes), spec.window_ms, warm_up, policy),
             Border(spec.false_pages_per_week),
             trials=[],
         )
-        self._volumes = _Group(
+        self._volumes = Group(
             Bank(volume_basis(zone, spec.notes), spec.window_ms, warm_up, policy), Border(spec.false_pages_per_week)
         )
         self._book = IncidentBook(zone, spec.currency, minor_digits=minor_exponent(spec.currency or ""))
@@ -150,7 +115,7 @@ class Monitor:
         hurts = {kpi.name: kpi.hurts or "down" for kpi in spec.kpis}
         self._named = {kpi: NamedJudge(name, hurts[kpi], warm_up, policy) for kpi, name in spec.detectors}
         self._watched = tuple(kpi for kpi in self._judged if kpi.name not in self._named)
-        self._segment_kpis = tuple(kpi for kpi in self._judged if kpi.name in spec.segment_kpis and kpi.denominator)
+        self._segment_kpis = tuple(kpi for kpi in self._judged if kpi.name in spec.segment_kpis)
         self._by_name = {kpi.name: kpi for kpi in self._judged}
         self._units = {kpi.name: "count" if kpi.unit == "count" else kpi.unit for kpi in self._judged}
         self._dimensions = dict(spec.dimension_kinds)
@@ -159,6 +124,8 @@ class Monitor:
         """Numbers and KPIs of the series of each segment."""
         self._pending: dict[tuple[str, SegmentKey], float] = {}
         self._amounts: dict[str, tuple[float, float]] = {}
+        self._wholes: dict[str, float] = {}
+        """What each count of the whole counted in this window: the segments of it are judged as shares."""
         self._worth_of = Worth(self._judged, spec)
         self._labels = Labels()
         self._long = LongJudge(spec)
@@ -208,6 +175,7 @@ class Monitor:
         groups = (self._rates, self._volumes)
         looks = [self._look(group, step, watched, self._told(window)) for group in groups]
         rates, volumes = ((group.bank, *each) for group, each in zip(groups, looks, strict=True))
+        only_fewer(rates, volumes)
         named = fuse_into(PAIRS, rates, volumes, self._rates.border.base(watched))
         for group in groups:
             self._labels.rule(group.bank, window.end_ms)
@@ -252,6 +220,7 @@ class Monitor:
                     continue
                 number = group.admit(series_of(kpi, WHOLE, weight), step, place)
             group.give(number, successes, trials)
+            self._wholes[kpi.name] = successes
 
     def _read_segments(self, rows: dict[SegmentKey, Row], step: int) -> None:
         group, index = self._rates, self._rates.bank.index
@@ -260,7 +229,7 @@ class Monitor:
             # A value that was seen before and has no row now counted nothing.
             counters = {} if row is None else row.counters
             for number, kpi in watched:
-                group.give(number, *kpi.counts(counters))
+                group.give(number, *self._shared(kpi, counters))
         room = self.spec.max_segment_series - sum(map(len, self._segments.values()))
         for segment, row in sorted(rows.items(), key=lambda item: item[0]):
             if room <= 0:
@@ -270,22 +239,26 @@ class Monitor:
             for kpi in self._segment_kpis:
                 if (kpi.name, segment) not in index and room > 0 and self._worth(kpi, segment, row, rows):
                     number = group.admit(series_of(kpi, segment, 1.0), step)
-                    group.give(number, *kpi.counts(row.counters))
+                    group.give(number, *self._shared(kpi, row.counters))
                     self._segments.setdefault(segment, []).append((number, kpi))
                     room -= 1
 
+    def _shared(self, kpi: Kpi, counters: Mapping[str, float]) -> tuple[float, float]:
+        """Successes and trials of a segment; those of a count are the whole's."""
+        successes, trials = kpi.counts(counters)
+        return successes, self._wholes.get(kpi.name, 0.0) if trials is None else trials
+
     def _worth(self, kpi: Kpi, segment: SegmentKey, row: Row, rows: dict[SegmentKey, Row]) -> bool:
         """Whether a segment has counted enough to be watched, and is not nearly the whole."""
-        if (kpi.name, WHOLE) not in self._rates.bank.index or not kpi.may_split(
-            segment, dict(self.spec.dimension_kinds)
-        ):
+        known = any((kpi.name, WHOLE) in group.bank.index for group in (self._rates, self._volumes))
+        if not known or not kpi.may_split(segment, self._dimensions):
             return False
-        trials = kpi.counts(row.counters)[1] or 0.0
+        trials = _base(kpi, row)
         key = (kpi.name, segment)
         seen = self._pending[key] = self._pending.get(key, 0.0) + trials
         if seen < ADMIT_TRIALS:
             return False
-        if trials >= FULL_SEGMENT * (kpi.counts(rows[WHOLE].counters)[1] or 0.0):
+        if trials >= FULL_SEGMENT * _base(kpi, rows[WHOLE]):
             return False
         del self._pending[key]
         return True
@@ -316,7 +289,7 @@ class Monitor:
         """The share of the partitions that have told their rows."""
         return max(0.0, 1 - len(window.missing) / max(self.spec.partitions, len(window.missing) + 1))
 
-    def _look(self, group: _Group, step: int, watched: int, told: float) -> tuple[Look, Reading]:
+    def _look(self, group: Group, step: int, watched: int, told: float) -> tuple[Look, Reading]:
         bank = group.bank
         # A partition that has not told leaves its share out of both sides of a ratio, but not of a volume, nor
         # of what is on its way from earlier windows: there the others speak for it, unless they are too few.
@@ -327,7 +300,7 @@ class Monitor:
         upstream = np.maximum(trials, 0.0) / share
         return bank.look(step, count, upstream, seen, group.border.needed(bank.segmented, watched))
 
-    def _kinds(self, group: _Group, judged: Judged, named: dict[int, VerdictKind]) -> dict[int, VerdictKind]:
+    def _kinds(self, group: Group, judged: Judged, named: dict[int, VerdictKind]) -> dict[int, VerdictKind]:
         """What each loud series' finding is."""
         bank, reading = group.bank, judged.reading
         told: dict[int, VerdictKind] = {}
@@ -403,3 +376,9 @@ class Monitor:
             self._rates.bank.scan.events.crowd(end - NOW * self.spec.window_ms, end)
         if felt:
             self._volumes.bank.freeze(step - LAG, step)
+
+
+def _base(kpi: Kpi, row: Row) -> float:
+    """What a KPI of a segment is judged by: its trials; of a count, itself."""
+    successes, trials = kpi.counts(row.counters)
+    return successes if trials is None else trials

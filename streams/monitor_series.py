@@ -50,8 +50,9 @@ PAIRS = (
 """One cause behind two findings: an event type that is lost, or sessions that never buy."""
 
 
-EVENT, SEGMENT_EVENT = 0.1, 0.04
-"""Standard deviation of what a campaign does to one step of the funnel, and to a segment beside its whole."""
+EVENT, SEGMENT_EVENT, SHARE_EVENT = 0.1, 0.04, 0.3
+"""Standard deviation of what a campaign does to one step of the funnel, to a segment beside its whole, and to the share
+of the shoppers that come by it."""
 
 LATE_BORDER = 1.5
 """What ends after a silence tells late of what others have told before: by itself it has to be surer."""
@@ -68,20 +69,22 @@ PLACES = {
 def series_of(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
     """The series of a KPI; ``weight`` is the size of one event in a sum of amounts."""
     inside = bool(set(kpi.numerator) & set(kpi.denominator or ()))
+    share = bool(segment) and kpi.denominator is None
     return Series(
         kpi=kpi.name,
         segment=segment,
-        volume=kpi.denominator is None,
+        volume=kpi.denominator is None and not share,
         hurts=1 if kpi.hurts == "up" else -1,
-        kernel=_kernel(kpi, inside=inside),
-        binomial=kpi.unit == "ratio" and (inside or kpi.delay_ms > 0),
+        kernel=_kernel(kpi, inside=inside or share),
+        binomial=share or (kpi.unit == "ratio" and (inside or kpi.delay_ms > 0)),
         delay_ms=kpi.delay_ms,
         rank=rank_of(kpi.name),
         weight=weight,
         scale=kpi.scale,
-        event=(SEGMENT_EVENT if segment else EVENT) * math.sqrt(_steps(kpi)),
+        event=SHARE_EVENT if share else (SEGMENT_EVENT if segment else EVENT) * math.sqrt(_steps(kpi)),
         steps=_steps(kpi),
         border=LATE_BORDER if kpi.delay_ms else 1.0,
+        share=share,
     )
 
 

@@ -14,6 +14,7 @@ from streams.kpis import CATALOGUE, PAID_CHANNELS, Kpi, dimension_kinds
 __all__ = ["SEGMENT_KPIS", "MonitorSpec", "Note"]
 
 SEGMENT_KPIS = (
+    "sessions",
     "add_to_cart_ratio",
     "checkout_ratio",
     "order_conversion_ratio",
@@ -31,7 +32,8 @@ class MonitorSpec:
     kpis
         The catalogue; those with a side that hurts are judged, down to the window's length.
     segment_kpis, segment_dimensions
-        Ratios that are judged by segment as well, and by which dimensions (None: all of session and payment).
+        Ratios, and counts as shares of the whole's, that are judged by segment as well, and by which dimensions (None:
+        all of session and payment).
     max_segment_series
         Most series of segments; those that come first with enough trials are taken.
     detectors
