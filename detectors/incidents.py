@@ -82,6 +82,15 @@ class _Story:
         """Whether this very series, or the whole of its KPI, is a member already."""
         return (alert.kpi, alert.segment) in self.members or (alert.kpi, ()) in self.members
 
+    def moves(self, alert: Alert, end_ms: int) -> bool:
+        """Whether the evidence of an effect is of this incident's time, though it may reach back to before its onset.
+
+        Any of it while the incident is open: a slow loss shows in what it moves hours later. Behind its end, most.
+        """
+        until = end_ms - alert.delay_ms
+        shared = min(until, until if self.ended_ms is None else self.ended_ms) - max(alert.onset_ms, self.onset_ms)
+        return shared > 0 if self.ended_ms is None else 2 * shared >= until - alert.onset_ms
+
     def distance(self, alert: Alert) -> tuple[bool, int, int]:
         """How far an alert is from this incident: members are nearest, then onsets, then the latest incident."""
         return not self.holds(alert), abs(alert.onset_ms - self.onset_ms), -self.detected_ms
@@ -186,7 +195,8 @@ class IncidentBook:
         inside = story.onset_ms - CLOSE_MS <= alert.onset_ms <= latest
         fresh = story.ended_ms is None and end_ms - story.detected_ms <= self.join_ms
         known = story.ended_ms is None and any(kpi == alert.kpi for kpi, _ in story.members)
-        return inside or fresh or (known and alert.onset_ms <= latest)
+        moved = kind == "effect" and story.moves(alert, end_ms)
+        return inside or fresh or moved or (known and alert.onset_ms <= latest)
 
     def _amount(self, minor: int | None) -> str:
         """Money for the sentence; empty where it is not known."""

@@ -35,6 +35,10 @@ class Surge:
 
     def __init__(self) -> None:
         self.recent: deque[tuple[float, float | None]] = deque(maxlen=BEFORE + NOW)
+        self.sure = 0
+        """Windows up to now in which it was known what to expect."""
+        self.known = False
+        """Whether that was known at any time since the crowd came."""
         self.level: float | None = None
         self.lasted = 0
         self.behind = AFTER + 1
@@ -67,7 +71,8 @@ class Surge:
         risen
             Whether it is certain that more come than were expected.
         """
-        self.recent.append((count, expected if sure else None))
+        self.recent.append((count, expected))
+        self.sure = self.sure + 1 if sure and expected is not None else 0
         self.stayed = self.stayed and (risen or self.settled)
         if self.level is None:
             self.behind += 1
@@ -83,7 +88,7 @@ class Surge:
         before, now = told[:BEFORE], told[-NOW:]
         level, high = sum(before[-30:]) / 30, sum(now)
         if risen and not self.stayed and expected is not None and high >= JUMP * expected * NOW:
-            self.level, self.lasted = expected, 0
+            self.level, self.lasted, self.known = expected, 0, True
             return
         usual = max(level, expected or 0.0) * NOW
         if usual <= 0 or high < JUMP * usual:
@@ -91,18 +96,29 @@ class Surge:
         spread = sum((count - sum(before) / BEFORE) ** 2 for count in before) / BEFORE
         phi = max(1.0, spread / max(sum(before) / BEFORE, 1e-9))
         if (high * math.log(high / usual) - high + usual) / phi >= NATS:
-            self.level, self.lasted = max(level, expected or 0.0), 0
+            self.level, self.lasted, self.known = max(level, expected or 0.0), 0, False
 
     def _go_on(self) -> None:
         self.lasted += 1
-        recent = list(self.recent)[-CALM:]
-        usual = [expected for _, expected in recent if expected is not None]
-        if len(usual) == CALM:
-            # The day goes on behind a crowd: what was usual when it came is not when it leaves.
-            gone, longest = sum(count for count, _ in recent) < BACK * sum(usual), LASTING
-        else:
-            gone, longest = sum(count for count, _ in recent[-NOW:]) < BACK * NOW * (self.level or 0.0), UNTOLD
-        if gone or self.lasted > longest:
-            self.stayed = not gone and longest == LASTING
+        self.known = self.known or self.sure >= CALM
+        gone = self._left()
+        if gone or self.lasted > (LASTING if self.known else UNTOLD):
+            self.stayed = not gone and self.known
             self.level, self.behind = None, 0
             self.recent.clear()
+
+    def _left(self) -> bool:
+        told = list(self.recent)
+        if self.sure >= CALM:
+            # The day goes on behind a crowd: what was usual when it came is not when it leaves.
+            return _over(told[-CALM:]) < BACK
+        if not self.known:
+            return sum(count for count, _ in told[-NOW:]) < BACK * NOW * (self.level or 0.0)
+        # It came on a day that was known, and stays into one that is not, such as the first Saturday: the guess may be
+        # far off, but that does not come about within the hour.
+        return len(told) == BEFORE + NOW and JUMP * _over(told[-NOW:]) < _over(told[: BEFORE - 15])
+
+
+def _over(told: list[tuple[float, float | None]]) -> float:
+    """Sessions over what was expected of them."""
+    return sum(count for count, _ in told) / max(sum(expected or 0.0 for _, expected in told), 1e-9)

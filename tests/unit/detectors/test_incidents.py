@@ -48,10 +48,27 @@ def test_it_recovers_only_when_every_alert_has_ended():
     assert stories.update(14 * MINUTE, [replace(ORDERS, active=False)])[0].state == "recovered"
 
 
-def test_an_alert_hours_later_is_an_incident_of_its_own():
+def test_what_an_open_incident_moves_joins_it_wherever_its_evidence_begins():
+    for onset in (190, -20):
+        stories = book()
+        first = stories.update(12 * MINUTE, [PAYMENT])[0]
+        told = stories.update(200 * MINUTE, [PAYMENT, replace(ORDERS, onset_ms=onset * MINUTE)])
+        assert [(one.id, one.state) for one in told] == [(first.id, "ongoing")]
+
+
+@pytest.mark.parametrize(("minute", "joins"), [(120, True), (121, False)])
+def test_behind_its_end_an_incident_takes_in_what_is_mostly_of_its_time(minute: int, joins: bool):
     stories = book()
     first = stories.update(12 * MINUTE, [PAYMENT])[0]
-    late = replace(ORDERS, onset_ms=190 * MINUTE)
+    stories.update(80 * MINUTE, [replace(PAYMENT, active=False)])
+    told = stories.update(minute * MINUTE, [replace(ORDERS, onset_ms=-20 * MINUTE)])
+    assert (told[0].id == first.id) == joins
+
+
+def test_another_alert_of_its_step_hours_later_is_an_incident_of_its_own():
+    stories = book()
+    first = stories.update(12 * MINUTE, [PAYMENT])[0]
+    late = replace(PAYMENT, kpi="payment_answer_ratio", onset_ms=190 * MINUTE)
     told = stories.update(200 * MINUTE, [PAYMENT, late])
     assert [one.state for one in told] == ["ongoing", "open"]
     assert told[1].id != first.id

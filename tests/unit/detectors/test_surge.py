@@ -39,3 +39,16 @@ def test_what_stays_for_a_day_is_the_new_normal_once():
         told.append(surge.settled)
     assert sum(told) == 1
     assert not surge.active
+
+
+def test_a_crowd_that_stays_into_a_day_that_nobody_knows_leaves_when_sessions_fall():
+    surge = Surge()
+    for window in range(1000):
+        known = window < 400
+        crowd = 2.5 if 100 <= window < 600 else 1.0
+        # The unknown day has half as many again as the guess for it.
+        count = 100.0 * crowd * (1.0 if known else 1.5)
+        surge.learn(count, 100.0, sure=known, risen=crowd > 1)
+        if window in {110, 500, 595}:
+            assert surge.active
+    assert not surge.felt
