@@ -78,7 +78,7 @@ class Line:
         stops, worked, is_more = [], [], True
         while is_more:
             started, busy = time.perf_counter(), time.thread_time()
-            is_more = self.engine.chain.prepare()
+            is_more = self.engine.prepare()
             stops.append(time.perf_counter() - started)
             worked.append(time.thread_time() - busy)
         started, busy = time.perf_counter(), time.thread_time()

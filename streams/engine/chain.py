@@ -13,19 +13,22 @@ import sys
 from array import array
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
 from streams.engine.counters import RUNS, Tally
 from streams.engine.dedup import Identities
 from streams.engine.shop import Shop
-from streams.engine.snapshot import Core, Link, Part, Reach, Run, write_link
+from streams.engine.snapshot import Core, Link, Part, Reach, Run, write_core, write_link
 
 __all__ = ["Chain", "Checkpoint", "Pace", "write_whole"]
 
 ITEMS_AN_ENTRY: Final = 25
 """As many items of a list are written in the time of an entry."""
+
+GROWN: Final = 5_000
+"""Fewer new items of a list are left to the end."""
 
 
 class Pace(NamedTuple):
@@ -43,10 +46,15 @@ class Pace(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """One link: its bytes, and how many links before it a restore needs; 0 where it holds everything."""
+    """One link, and how many links before it a restore needs; 0 where it holds everything."""
 
-    data: bytes
+    link: Link
     behind: int
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes, put together each time: what takes time of it may be done beside the engine."""
+        return write_link(self.link)
 
 
 @dataclass(slots=True)
@@ -91,6 +99,8 @@ class Chain:
         self._entries: _Walk | None = None
         self._lists: _Walk | None = None
         self._part: _Part | None = None
+        self._owed = 0
+        """Bytes by which the last link was larger than its room."""
         self._written = {tally.number: _lengths(tally) for tally in shop.ledger.tallies()} if reach else {}
         """Lengths of the lists of each tally in the links so far."""
 
@@ -107,7 +117,7 @@ class Chain:
             return True
         if part.bytes_room > 0 and self._take_arrays(part, reach):
             return True
-        return self._take_touched(part)
+        return self._take_touched(part) or self._take_grown(part)
 
     def next(self, core: Core, whole: bool = False) -> Checkpoint:
         """The next link; ``whole`` where it is not certain that the last one was kept."""
@@ -118,20 +128,21 @@ class Chain:
         if whole or reach is None or part is None or self._is_small():
             self._entries = self._lists = None
             reach = _all_since(number, core)
-            data = write_whole(shop, core, reach)
+            link = write_whole(shop, core, reach).link
         else:
             for place, store in enumerate(shop.stores()):
                 if store.touched:
                     part.parts.append(Part(place, msgspec.msgpack.encode(store.touched)))
-            runs = [run for tally in shop.ledger.tallies() for run in _runs_of(tally, self._written.get(tally.number))]
+            for tally in shop.ledger.tallies():
+                part.runs += _runs_of(tally, self._written.get(tally.number))
             reach = _moved_on(reach, core)
-            identities = part.identities + shop.duplicates.untold()
-            data = write_link(Link(core, reach, part.parts, part.runs + runs, identities))
+            self._owed = max(0, -part.bytes_room)
+            link = _link(core, reach, part.parts, part.runs, part.identities + shop.duplicates.untold())
         self._reach, self._part = reach, None
         self._written = {tally.number: _lengths(tally) for tally in shop.ledger.tallies()}
         shop.is_followed = True
         shop.tell()
-        return Checkpoint(data, number - reach.oldest())
+        return Checkpoint(link, number - reach.oldest())
 
     def _begin_part(self, reach: Reach) -> _Part:
         """Room for so much that everything has had its turn before the chain is too long."""
@@ -140,9 +151,8 @@ class Chain:
         if links <= 1:
             return _Part(number, sys.maxsize, sys.maxsize)
         entries = sum(len(store.live) for store in shop.stores())
-        return _Part(
-            number, max(self.pace.entries, -(-entries // links)), max(self.pace.size, -(-self._size() // links))
-        )
+        size = max(self.pace.size, -(-self._size() // links)) - self._owed
+        return _Part(number, max(self.pace.entries, -(-entries // links)), size)
 
     def _take_entries(self, part: _Part, reach: Reach) -> bool:
         """Write the next entries of the store whose turn it is; returns whether there are any."""
@@ -205,6 +215,18 @@ class Chain:
         part.parts.append(Part(place, msgspec.msgpack.encode(taken)))
         return True
 
+    def _take_grown(self, part: _Part) -> bool:
+        """Write some of what was appended to a list so far."""
+        most = self.pace.at_once * ITEMS_AN_ENTRY
+        for tally in self._shop.ledger.tallies():
+            written = self._written.setdefault(tally.number, [0] * len(RUNS))
+            for which, length in enumerate(_lengths(tally)):
+                if length - written[which] > GROWN:
+                    start, written[which] = written[which], min(length, written[which] + most)
+                    part.runs.append(_run(tally, which, start, written[which]))
+                    return True
+        return False
+
     def _is_small(self) -> bool:
         """Whether all of it is not more than what would go into a link anyway."""
         stores = self._shop.stores()
@@ -217,13 +239,20 @@ class Chain:
         return 8 * (identities + sum(sum(_lengths(tally)) for tally in self._shop.ledger.tallies()))
 
 
-def write_whole(shop: Shop, core: Core, reach: Reach | None = None) -> bytes:
+def write_whole(shop: Shop, core: Core, reach: Reach | None = None) -> Checkpoint:
     """A link that holds everything; of none but itself, the same bytes from the same state."""
     known = (shop.duplicates.identities(head.number, in_order=reach is None) for head in core.minutes)
     tallies = sorted(shop.ledger.tallies(), key=lambda tally: tally.number)
     runs = [run for tally in tallies for run in _runs_of(tally, None)]
     parts = [Part(place, msgspec.msgpack.encode(store.live)) for place, store in enumerate(shop.stores())]
-    return write_link(Link(core, reach or _all_since(0, core), parts, runs, [one for one in known if one is not None]))
+    identities = [one for one in known if one is not None]
+    return Checkpoint(_link(core, reach or _all_since(0, core), parts, runs, identities), 0)
+
+
+def _link(core: Core, reach: Reach, parts: list[Part], runs: list[Run], identities: list[Identities]) -> Link:
+    """A link that shares nothing with what goes on."""
+    written = msgspec.Raw(msgspec.msgpack.encode(reach))
+    return Link(cast(Core, write_core(core)), cast(Reach, written), parts, runs, identities)
 
 
 def _all_since(number: int, core: Core) -> Reach:

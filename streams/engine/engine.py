@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any, Final
 
 from streams.engine.arrival import Arrivals, Record, Run, Taken
@@ -14,9 +13,9 @@ from streams.engine.chain import Chain, Checkpoint, write_whole
 from streams.engine.decode import AD_REPORT, Decoded, Decoder
 from streams.engine.rows import Row
 from streams.engine.shop import Shop
-from streams.engine.snapshot import Core, State, damaged, dump_core, hold_all, load_shop, read_chain, salt_mark
+from streams.engine.snapshot import Core, State, damaged, dump_core, load_shop, read_chain, salt_mark
 from streams.engine.spec import EngineSpec
-from streams.engine.waiting import Held, Origin, told_of
+from streams.engine.waiting import ORDER, Held, Origin, Told, held_in, told_of
 from streams.engine.windows import MOST_EMPTY
 from streams.events import Event
 
@@ -24,8 +23,6 @@ __all__ = ["Engine"]
 
 TOTALS: Final = ("records", "events", "counted", "duplicates")
 """Totals that are there before the first record; the others come with the first of their kind."""
-
-ORDER: Final = attrgetter("order_ms")
 
 SUB_BATCH: Final = 400
 """Records ordered and applied at a time."""
@@ -60,6 +57,7 @@ class Engine:
         self._waiting: list[Any] = []
         """Events; in the processing order once all that has arrived is in it."""
         self._held: list[Held] = []
+        self._told = Told()
         self._early: Counter[str] = Counter()
         """What was noted before there was any stream time; it goes to the first window."""
         self._rows: list[Row] = []
@@ -145,7 +143,11 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """The whole state as one value: restored and fed from ``resume_offsets``, it goes on as never stopped."""
-        return write_whole(self._shop, self._core())
+        return write_whole(self._shop, self._core(Told())).data
+
+    def prepare(self) -> bool:
+        """Write a little of the next checkpoint, which does what is left; returns whether there is more of it."""
+        return self.chain.prepare() or self._told.prepare(self._waiting, self.chain.pace.at_once)
 
     def checkpoint(self, whole: bool = False) -> Checkpoint:
         """The next link of a chain: what changed since the last one, and a part of the rest.
@@ -153,7 +155,7 @@ class Engine:
         Of a state that is small, of a new engine, and where ``whole`` says so (as it has to be where it is not certain
         that the last link was kept), a link is all there is to restore.
         """
-        return self.chain.next(self._core(), whole)
+        return self.chain.next(self._core(self._told), whole)
 
     @classmethod
     def restore(cls, spec: EngineSpec, partition: int, data: bytes) -> Engine:
@@ -181,7 +183,7 @@ class Engine:
         self.stream_ms = core.stream_ms
         self._counts = Counter(core.counts)
         self._early.update(core.early)
-        self._held = [Held(*row) for row in zip(*core.held, strict=True)]
+        self._held = held_in(core.held, core.waits_from_ms)
         for topic, next_offset, latest_ms in core.sources:
             source = self._arrivals.source(topic)
             source.next_offset, source.latest_ms = next_offset, latest_ms
@@ -190,8 +192,8 @@ class Engine:
         self._shop.is_followed = True
         self.chain = Chain(self._shop, state.reach)
 
-    def _core(self) -> Core:
-        sources = self._arrivals.sources.values()
+    def _core(self, told_before: Told) -> Core:
+        sources, first = self._arrivals.sources.values(), next(iter(self._held or self._waiting), None)
         told = {
             "fingerprint": self.spec.fingerprint,
             "salt": salt_mark(self.spec),
@@ -200,7 +202,8 @@ class Engine:
             "stream_ms": self.stream_ms,
             "counts": dict(sorted(self._counts.items())),
             "early": dict(sorted(self._early.items())),
-            "held": hold_all(self._held, self._waiting),
+            "held": told_before.take(self._held, self._waiting),
+            "waits_from_ms": None if first is None else first.order_ms,
         }
         return dump_core(self._shop, told)
 

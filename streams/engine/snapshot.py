@@ -7,7 +7,6 @@ from array import array
 from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import chain, islice
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -18,9 +17,8 @@ from streams.engine.rows import LARGEST
 from streams.engine.shop import Shop
 from streams.engine.spec import EngineSpec
 from streams.engine.state import Cart, Kept, Order, Payment, Session
-from streams.engine.waiting import Held
+from streams.engine.waiting import Columns
 from streams.errors import StateError
-from streams.events import Event
 
 __all__ = [
     "Core",
@@ -31,10 +29,10 @@ __all__ = [
     "State",
     "damaged",
     "dump_core",
-    "hold_all",
     "load_shop",
     "read_chain",
     "salt_mark",
+    "write_core",
     "write_link",
 ]
 
@@ -43,11 +41,6 @@ MAGIC: Final = b"funnelwatch-snapshot-3\n"
 
 WAY_OUT: Final = "start without it and read the sources again from their beginning"
 OPEN, COHORT, CORRECTION = range(3)
-WAITING: Final = attrgetter("order_ms", "noted_ms", "late", "origin", "place", "part")
-
-
-Columns = tuple[list[int], list[int], list[bool], list[str], list[int], list[int], list[int]]
-"""Those of ``Held``."""
 
 
 class Run(NamedTuple):
@@ -76,7 +69,7 @@ class TallyHead(msgspec.Struct, array_like=True):
 class Core(msgspec.Struct, array_like=True):
     """What every link holds in full: names, values, leaves, positions, and what is remembered only in part elsewhere.
 
-    ``held`` are columns: the records that wait for their turn are told by their offsets, and read again.
+    ``held`` are slices in columns: the records that wait for their turn are told by their offsets, and read again.
     """
 
     fingerprint: str
@@ -87,7 +80,9 @@ class Core(msgspec.Struct, array_like=True):
     stream_ms: int | None
     counts: dict[str, int]
     early: dict[str, int]
-    held: Columns
+    held: list[Columns]
+    waits_from_ms: int | None
+    """What ``held`` tells and comes before this in the processing order does not wait any more; None: nothing waits."""
     values: list[list[str]]
     counter_names: list[str]
     codes: list[tuple[int, ...]]
@@ -159,14 +154,19 @@ STORES: Final[tuple[Any, ...]] = (
 """What parts hold, by the place of their store."""
 
 
-def write_link(link: Link) -> bytes:
-    """The bytes of a link, the same each time."""
+def write_core(core: Core) -> msgspec.Raw:
+    """The bytes of a core, the same each time: what it shares with the shop goes on."""
     try:
-        return MAGIC + msgspec.msgpack.encode(link)
+        return msgspec.Raw(msgspec.msgpack.encode(core))
     except OverflowError:  # more than a row can tell
-        for head in link.core.tallies:
+        for head in core.tallies:
             head.sessions, head.orders, head.products = map(_clamped, (head.sessions, head.orders, head.products))
-        return MAGIC + msgspec.msgpack.encode(link)
+        return msgspec.Raw(msgspec.msgpack.encode(core))
+
+
+def write_link(link: Link) -> bytes:
+    """The bytes of a link, of which core and reach may be written already."""
+    return MAGIC + msgspec.msgpack.encode(link)
 
 
 def read_chain(links: Sequence[bytes], spec: EngineSpec, partition: int) -> State:
@@ -213,7 +213,7 @@ def salt_mark(spec: EngineSpec) -> str:
 def dump_core(shop: Shop, told: dict[str, Any]) -> Core:
     """The core of a state; ``told`` is what the engine knows beside its shop.
 
-    It shares what the shop has, so it is to be encoded before the shop goes on.
+    It shares what the shop has, so it is to be written before the shop goes on.
     """
     ledger = shop.ledger
     return Core(
@@ -237,19 +237,6 @@ def dump_core(shop: Shop, told: dict[str, Any]) -> Core:
         minutes_made=shop.duplicates.minutes_made,
         minutes=shop.duplicates.heads(),
     )
-
-
-def hold_all(held: list[Held], waiting: list[Event]) -> Columns:
-    """The columns of the records that wait: those of a snapshot that were not read again yet, and events."""
-    columns: list[list[Any]] = [[one[place] for one in held] for place in range(len(Held._fields))]
-    if waiting:
-        order_ms, noted_ms, late, origins, places, parts = zip(*map(WAITING, waiting), strict=True)
-        found = list(zip(origins, places, strict=True))
-        topics, offsets = [origin.topic for origin in origins], [origin.offsets[place] for origin, place in found]
-        append_ms = [origin.append_ms[place] for origin, place in found]
-        for column, more in zip(columns, (order_ms, noted_ms, late, topics, offsets, parts, append_ms), strict=True):
-            column += more
-    return tuple(columns)  # type: ignore[return-value]
 
 
 def load_shop(shop: Shop, state: State) -> None:

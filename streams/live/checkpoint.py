@@ -150,7 +150,7 @@ class Checkpoints:
 
     async def _save(self, partition: int, lane: Lane, shelf: Shelf) -> int:
         settings = self._settings
-        while lane.engine.chain.prepare():  # noqa: ASYNC110 - records come in between
+        while lane.engine.prepare():  # noqa: ASYNC110 - records come in between
             await asyncio.sleep(0)
         if self._shelves.get(partition) is not shelf:
             return 0
@@ -163,8 +163,8 @@ class Checkpoints:
         await rows
         self.on_step("rows_durable", partition)
         place, slot, previous = shelf.next(checkpoint.behind)
-        told = (offsets, self._now_ms(), checkpoint.behind, previous, checkpoint.data)
-        snapshot = Snapshot(partition, self._ingest.partitions, place, slot, *told)
+        of, told = (partition, self._ingest.partitions, place, slot), (self._now_ms(), checkpoint.behind, previous)
+        snapshot = await asyncio.to_thread(lambda: Snapshot(*of, offsets, *told, checkpoint.data))
         records = await asyncio.to_thread(lambda: list(pieces(snapshot, settings.snapshot_piece_bytes)))
         if self._shelves.get(partition) is not shelf:
             return 0

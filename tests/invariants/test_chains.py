@@ -66,7 +66,7 @@ class Worker:
     def work(self) -> Told:
         for _ in self.driver.pieces():
             for _ in range(self._rng.choice([0, 0, 1, 1, 50])):
-                self.driver.engine.chain.prepare()
+                self.driver.engine.prepare()
             if self._rng.random() < 0.6:
                 self.save()
             if self.links and self._rng.random() < 0.1:
@@ -115,7 +115,7 @@ def test_the_state_of_a_chain_is_that_of_a_whole_snapshot(scenario: Scenario, se
     for _ in driver.pieces():
         whole = driver.engine.snapshot()
         if rng.random() < 0.5:
-            driver.engine.chain.prepare()
+            driver.engine.prepare()
             continue
         checkpoint = driver.engine.checkpoint()
         links = [*links[len(links) - checkpoint.behind :], checkpoint.data]

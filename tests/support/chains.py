@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from streams.engine.snapshot import read_chain
 from streams.engine.spec import EngineSpec
+from streams.engine.waiting import held_in
 
 __all__ = ["known"]
 
@@ -18,4 +21,5 @@ def known(links: Sequence[bytes], spec: EngineSpec, partition: int = 0) -> tuple
         if one.number in numbers
         for place in range(0, len(one.packed), 8)
     }
-    return state.core, state.stores, state.runs, identities
+    core = msgspec.structs.replace(state.core, held=[])
+    return core, held_in(state.core.held, core.waits_from_ms), state.stores, state.runs, identities

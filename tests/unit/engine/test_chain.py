@@ -109,13 +109,31 @@ def test_what_changes_after_a_part_was_prepared_counts_for_more(at_once: int) ->
     log.save()
     log.tell("t: page+13m")
     for more in ("s3: page+13m1s", "s4: remove+13m2s", "s5: paid+13m3s[order_id=o5]"):
-        log.engine.chain.prepare()
+        log.engine.prepare()
         log.tell(more)
-    while log.engine.chain.prepare():
+    while log.engine.prepare():
         pass
     log.tell("s6: page+13m4s view+13m4s | s7: success+13m5s[order_id=o7,payment_id=p7]")
     log.save()
     assert known(log.links, log.spec) == known([log.engine.snapshot()], log.spec)
+
+
+@pytest.mark.parametrize("later", ["t: page+13m3s", "t: page+13m7s", "s3: view+13m2s | t: page+13m6s", "t: page+14m"])
+def test_what_waited_when_it_was_told_and_was_counted_since_does_not_wait_any_more(later: str) -> None:
+    log = Log(Pace(entries=500, size=1, at_once=2))
+    log.save()
+    log.tell(" | ".join(f"s{n}: page+13m{n % 3}s view+13m{n % 3}s" for n in range(9)))
+    while log.engine.prepare():
+        pass
+    log.tell(later)
+    log.save()
+    waiting = log.engine.counts["held"]
+    again = log.restored()
+    assert again.counts["held"] == waiting
+    first = again.resume_offsets["file"]
+    again.push(batch(log.lines[first:], first))
+    rows = again.drain().rows + again.finish().rows
+    assert rows == log.engine.finish().rows
 
 
 def test_a_small_state_is_whole_in_each_link() -> None:

@@ -19,7 +19,7 @@ from tests.support.stories import story, to_lines
 from tests.unit.engine.telling import FILE, batch, file_spec
 
 SPEC: EngineSpec = file_spec()
-SLOW = Pace(entries=2, size=16)
+SLOW = Pace(entries=2, size=100)
 STORY = " | ".join(f"s{n}: page+{n}s cart+{n + 60}s" for n in range(60))
 
 
