@@ -10,7 +10,7 @@ from detectors.scan import Look
 
 __all__ = ["only_fewer"]
 
-FEWER = 0.85
+FEWER = 0.75
 """Share of its usual count that a segment has to be under as well."""
 
 

@@ -109,6 +109,8 @@ class Surge:
 
     def _left(self) -> bool:
         told = list(self.recent)
+        if self.lasted < CALM:
+            return False
         if self.sure >= CALM:
             # The day goes on behind a crowd: what was usual when it came is not when it leaves.
             return _over(told[-CALM:]) < BACK

@@ -23,6 +23,13 @@ def test_a_crowd_that_swells_is_felt_where_it_is_certain_that_more_come_than_exp
     assert after((60, 100.0), *swelling, expected=100.0).active
 
 
+def test_a_crowd_that_has_just_come_is_not_gone_because_none_was_there_before():
+    surge = Surge()
+    told = [(surge.learn(100.0 if window < 60 else 160.0, 100.0, sure=True), surge.active)[1] for window in range(90)]
+    assert told.index(True) <= 65
+    assert all(told[told.index(True) :])
+
+
 def test_a_crowd_lasts_until_sessions_are_what_is_expected_however_long_that_takes():
     assert after((60, 100.0), (UNTOLD + 60, 250.0), expected=100.0).active
     assert not after((60, 100.0), (UNTOLD + 60, 250.0)).active
