@@ -58,7 +58,7 @@ def _tracked_level(spec: MonitorSpec) -> MonitorSpec:
 
     def doubt(self: Scan, level: Any, profile: Any, cross: Any, level_var: Any) -> Any:
         factor, told = inner(self, level, profile, cross, level_var)
-        flat = profile[:, None] + self.model.sigma2[:, None]
+        flat = profile + self.model.sigma2
         return np.zeros_like(factor), np.broadcast_to(flat, told.shape).copy()
 
     _put(Scan, "_doubt", doubt)

@@ -47,13 +47,13 @@ DAY_DECAY = 0.93
 
 
 class DelayLook(NamedTuple):
-    """The smoothed upstream counts after a window, one column a kernel; those of the kernel in use (``exposure``),
-    and by how much they may be wrong (``slip``): half the difference between the slowest and the fastest that may be
-    true; of what ends after a silence, the difference between the last minutes and a long visit."""
+    """The smoothed upstream counts after a window, one column a kernel (``told``), and half-way to those that are
+    smoothed twice (``first``); those of the kernel in use (``exposure``), and by how much they may be wrong (``slip``):
+    half the difference between the slowest and the fastest that may be true; of what ends after a silence, the
+    difference between the last minutes and a long visit."""
 
-    once: Floats
+    told: Floats
     first: Floats
-    twice: Floats
     exposure: Floats
     slip: Floats
 
@@ -70,9 +70,8 @@ class DelayBank:
         self.alpha_twice = 1 / (1 + TWICE * per_minute / 2)
         self.alpha_long = 1 / (1 + STEADY * per_minute)
         self.decay = DAY_DECAY ** (window_ms / 86_400_000)
-        width = len(ONCE) + len(TWICE)
-        self.once, self.first = np.zeros((0, len(ONCE))), np.zeros((0, len(TWICE)))
-        self.twice = np.zeros((0, len(TWICE)))
+        width = len(LAGS)
+        self.told, self.first = np.zeros((0, width)), np.zeros((0, len(TWICE)))
         self.mean_count, self.mean_exposure = np.zeros(0), np.zeros((0, width))
         self.loss, self.odd = np.zeros((0, width)), np.zeros((0, width))
         self.kernel: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
@@ -81,20 +80,25 @@ class DelayBank:
         self.seen: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.delayed: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
         self.late: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._any = False
+        self.wholes: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        """Numbers of the series whose kernels are compared."""
 
-    def add(self, kernel: int, *, late: bool = False) -> None:
+    def add(self, kernel: int, *, late: bool = False, whole: bool = True) -> None:
         """Take in a new series with a kernel to begin with; ``SAME_WINDOW`` is kept for ever.
 
         ``late``: its trials end after a silence, and the short ones first. When their number changes, their mix is for
-        as long as a long visit not what it was.
+        as long as a long visit not what it was. A segment, no ``whole``, goes with its whole: its own kernels are not
+        compared.
         """
-        self.once = np.vstack([self.once, np.zeros((1, len(ONCE)))])
+        if whole:
+            self.wholes = np.append(self.wholes, len(self.kernel))
+        self.told = np.vstack([self.told, np.zeros((1, len(LAGS)))])
         self.first = np.vstack([self.first, np.zeros((1, len(TWICE)))])
-        self.twice = np.vstack([self.twice, np.zeros((1, len(TWICE)))])
         self.mean_count = np.append(self.mean_count, 0.0)
         self.mean_exposure = np.vstack([self.mean_exposure, np.zeros((1, self.loss.shape[1]))])
         self.loss = np.vstack([self.loss, np.zeros((1, self.loss.shape[1]))])
-        lags = np.log(np.maximum(np.concatenate([ONCE, TWICE]), SHORTEST))
+        lags = np.log(np.maximum(LAGS, SHORTEST))
         self.odd = np.vstack([self.odd, ODD * (lags - lags[kernel])[None, :] ** 2])
         self.kernel = np.append(self.kernel, kernel)
         fastest, slowest = LATE if late else (FASTER[kernel], SLOWER[kernel])
@@ -102,34 +106,37 @@ class DelayBank:
         self.seen = np.append(self.seen, 0)
         self.delayed = np.append(self.delayed, kernel != SAME_WINDOW)
         self.late = np.append(self.late, late)
+        self._any = bool((self.delayed | self.late).any())
 
     def look(self, upstream: Floats, *, afresh: bool = False) -> DelayLook:
         """What the kernels make of a window's upstream counts; changes nothing.
 
         ``afresh``: after a gap, what came before it says nothing about who is on the way now.
         """
-        if not (self.delayed | self.late).any():
+        if not self._any:
             nothing = np.zeros(len(upstream))
-            return DelayLook(self.once, self.first, self.twice, upstream, nothing)
+            return DelayLook(self.told, self.first, upstream, nothing)
         column = upstream[:, None]
-        new = (self.seen == 0)[:, None] | afresh
-        once = np.where(new, column, self.once + self.alpha_once * (column - self.once))
-        first = np.where(new, column, self.first + self.alpha_twice * (column - self.first))
-        twice = np.where(new, first, self.twice + self.alpha_twice * (first - self.twice))
+        first = self.first + self.alpha_twice * (column - self.first)
+        told, once = np.empty_like(self.told), len(ONCE)
+        told[:, :once] = self.told[:, :once] + self.alpha_once * (column - self.told[:, :once])
+        told[:, once:] = self.told[:, once:] + self.alpha_twice * (first - self.told[:, once:])
+        new = (self.seen == 0) | afresh
+        if new.any():
+            told[new], first[new] = column[new], column[new]
         rows = np.arange(len(upstream))
-        told = np.hstack([once, twice])
         slower, faster = told[rows, self.slowest], told[rows, self.fastest]
         slip = np.where(self.delayed, (slower - faster) / 2, 0.0)
         changed = np.abs(slower - faster) - CHANCE * np.sqrt(np.maximum(faster, 0.0))
         slip = np.where(self.late, np.maximum(changed, 0.0), slip)
-        return DelayLook(once, first, twice, told[rows, self.kernel], slip)
+        return DelayLook(told, first, told[rows, self.kernel], slip)
 
     def learn(self, look: DelayLook, count: Floats, judged: NDArray[np.bool_]) -> None:
         """Take the window in; where ``judged``, each kernel is charged for its own forecast of the count."""
-        if not (self.delayed | self.late).any():
+        if not self._any:
             self.seen = self.seen + 1
             return
-        told = np.hstack([look.once, look.twice])
+        told = look.told
         chosen = judged & self.delayed & (self.seen > 30)
         if chosen.any():
             part, seen = told[chosen], count[chosen, None]
@@ -137,10 +144,12 @@ class DelayBank:
             guess = np.maximum(part * rate, 1e-6)
             lost = np.where(seen > 0, seen * np.log(np.maximum(seen, 1e-9) / guess), 0.0) - seen + guess
             self.loss[chosen] = self.loss[chosen] * self.decay + np.minimum(lost, CAP)
-        first = (self.seen == 0)[:, None]
-        self.mean_count = np.where(first[:, 0], count, self.mean_count + self.alpha_long * (count - self.mean_count))
-        self.mean_exposure = np.where(first, told, self.mean_exposure + self.alpha_long * (told - self.mean_exposure))
-        self.once, self.first, self.twice = look.once, look.first, look.twice
+        own = self.wholes
+        first, told, count = (self.seen[own] == 0)[:, None], told[own], count[own]
+        mean, exposure = self.mean_count[own], self.mean_exposure[own]
+        self.mean_count[own] = np.where(first[:, 0], count, mean + self.alpha_long * (count - mean))
+        self.mean_exposure[own] = np.where(first, told, exposure + self.alpha_long * (told - exposure))
+        self.told, self.first = look.told, look.first
         self.seen = self.seen + 1
 
     def choose(self, parent: NDArray[np.int64]) -> None:

@@ -47,9 +47,11 @@ def penalised_deviance(observed: Floats, expected: Floats, dispersion: Floats, d
     """
     variance = dispersion * expected + doubt * expected * expected
     with np.errstate(divide="ignore", invalid="ignore"):
-        cheap = np.where(expected > 0, (observed - expected) ** 2 / (2 * variance), 0.0)
-    evidence = np.where(np.isfinite(cheap), cheap, 0.0)
+        cheap = np.square(observed - expected) / (2 * variance)
+    evidence: Floats = np.where(np.isfinite(cheap) & (expected > 0), cheap, 0.0)
     worth = evidence > CHEAP_BELOW
+    if not worth.any():
+        return evidence
     binomial = worth & (dispersion < BINOMIAL_BELOW)
     poisson = worth & ~binomial
     if binomial.any():
@@ -84,7 +86,7 @@ def _poisson(observed: Floats, expected: Floats, dispersion: Floats, doubt: Floa
         shift = shift - step
         if np.abs(step).max() < CLOSE:
             break
-    shift = np.clip(shift, np.minimum(gap, 0.0), np.maximum(gap, 0.0))
+    shift = np.minimum(np.maximum(shift, np.minimum(gap, 0.0)), np.maximum(gap, 0.0))
     mean = expected * np.exp(shift)
     log_ratio = np.where(observed > 0, observed * np.log(np.maximum(observed, 1e-300) / mean), 0.0)
     result: Floats = (log_ratio - observed + mean) / dispersion + shift * shift / (2 * doubt)
@@ -98,20 +100,22 @@ def _binomial(observed: Floats, expected: Floats, dispersion: Floats, doubt: Flo
     observed = np.minimum(observed, trials)
     centre = np.log(rate / dispersion)
     doubt = doubt / (dispersion * dispersion)
-    share = np.clip(observed / trials, 1e-12, 1 - 1e-12)
+    share = np.minimum(np.maximum(observed / trials, 1e-12), 1 - 1e-12)
     gap = np.log(share / (1 - share)) - centre
     low, high = np.minimum(gap, 0.0), np.maximum(gap, 0.0)
-    shift = np.zeros_like(gap)
+    shift, sure = np.zeros_like(gap), 1 / doubt
     for _ in range(2 * NEWTON_STEPS):
         p = 1 / (1 + np.exp(-(centre + shift)))
-        slope = trials * p - observed + shift / doubt
-        low, high = np.where(slope < 0, shift, low), np.where(slope > 0, shift, high)
-        step = shift - np.clip(slope / (trials * p * (1 - p) + 1 / doubt), -2.0, 2.0)
+        hits = trials * p
+        slope = hits - observed + shift / doubt
+        np.copyto(low, shift, where=slope < 0)
+        np.copyto(high, shift, where=slope > 0)
+        step = shift - np.minimum(np.maximum(slope / (hits * (1 - p) + sure), -2.0), 2.0)
         before, shift = shift, np.where((step >= low) & (step <= high), step, (low + high) / 2)
         if np.abs(shift - before).max() < CLOSE:
             break
-    p = np.clip(1 / (1 + np.exp(-(centre + shift))), 1e-300, 1.0)
-    rest, q = trials - observed, np.clip(1 / (1 + np.exp(centre + shift)), 1e-300, 1.0)
+    p = np.maximum(1 / (1 + np.exp(-(centre + shift))), 1e-300)
+    rest, q = trials - observed, np.maximum(1 / (1 + np.exp(centre + shift)), 1e-300)
     hit = np.where(observed > 0, observed * np.log(np.maximum(observed, 1e-300) / (trials * p)), 0.0)
     miss = np.where(rest > 0, rest * np.log(np.maximum(rest, 1e-300) / (trials * q)), 0.0)
     result: Floats = np.maximum(hit + miss, 0.0) + shift * shift / (2 * doubt)

@@ -40,19 +40,21 @@ class SeriesSpec:
 
 
 class Look(NamedTuple):
-    """What a window shows, [series] or [series, windows]; evidence in nats on the side that ``side`` tells (-1, +1)."""
+    """What a window shows, [series] or [series, windows]; evidence in nats on the side that ``side`` tells (-1, +1).
+
+    ``new`` is what the window adds to the sums, [5, series]; ``counts``, ``exposure`` and ``profile`` are rows of it.
+    """
 
     step: int
     moment_ms: int
+    new: Floats
     counts: Floats
+    exposure: Floats
+    profile: Floats
     upstream: Floats
     seen: Flags
     delays: DelayLook
     event: Flags
-    exposure: Floats
-    profile: Floats
-    slip: Floats
-    edge: Floats
     level: Floats
     observed: Floats
     expected: Floats

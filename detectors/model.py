@@ -85,6 +85,7 @@ class LogLinear:
         self.phi1, self.phi5, self.blocks = np.zeros(0), np.zeros(0), np.zeros(0)
         self.event_var, self.events = np.zeros(0), np.zeros(0)
         self.parent: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.child: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
 
     def add(self, start: Start) -> int:
         """Take in a new series; its number."""
@@ -100,13 +101,18 @@ class LogLinear:
         self.event_var = np.append(self.event_var, start.event**2)
         self.events = np.append(self.events, EVENT_PRIOR)
         self.parent = np.append(self.parent, start.parent)
+        self.child = np.flatnonzero(self.parent >= 0)
         return len(self.base) - 1
 
     def forecast(self, moment_ms: int, event: Flags | None = None) -> Forecast:
         """What every series expects at a moment; ``event`` tells which of them feel one."""
         h, slot = self._regressors(moment_ms), self.basis.slot(moment_ms)
+        return self._forecast(h, slot, event)
+
+    def _forecast(self, regressors: Floats, slot: int, event: Flags | None) -> Forecast:
+        h = regressors.copy()
         h[-1] = 0.0
-        log_rate = self.base + self.mean @ h + self.slots.mean[:, slot]
+        log_rate = self.base + self.mean @ h + self.slots.told(slot)
         ph = self.cov @ h
         profile = ph @ h
         if event is not None and event.any():
@@ -117,14 +123,14 @@ class LogLinear:
         slot_var = self.slots.doubt(slot)
         if h[1 + 2 * self.basis.day]:
             # What weekdays do at this quarter-hour may be missing on a free day.
-            slot_var = slot_var + (self.slots.mean[:, slot] / 2) ** 2
-        child = np.flatnonzero(self.parent >= 0)
-        up = self.parent[child]
-        log_rate[child] += log_rate[up]
-        # A parent's own doubt is partly seen by the child's data: three tenths of it remain.
-        profile[child] += 0.3 * profile[up]
-        slot_var[child] = slot_var[up]
-        np.clip(log_rate, -30.0, 30.0, out=log_rate)
+            slot_var = slot_var + (self.slots.told(slot) / 2) ** 2
+        if len(self.child):
+            child, up = self.child, self.parent[self.child]
+            log_rate[child] += log_rate[up]
+            # A parent's own doubt is partly seen by the child's data: three tenths of it remain.
+            profile[child] += 0.3 * profile[up]
+            slot_var[child] = slot_var[up]
+        log_rate = _within(log_rate, (-30.0, 30.0))
         return Forecast(log_rate, self.mean[:, -1].copy(), profile, ph[:, -1], self.cov[:, -1, -1].copy(), slot_var)
 
     def begin_event(self, chosen: Flags) -> None:
@@ -148,22 +154,21 @@ class LogLinear:
         self.cov[chosen, :, EVENT] = 0.0
 
     def phi(self, lengths: Floats) -> Floats:
-        """Variance per mean over windows of these lengths, [series, lengths]: jitter cancels in longer ones."""
+        """Variance per mean over windows of these lengths, [lengths, series]: jitter cancels in longer ones."""
         jitter = 1.25 * np.maximum(0.0, self.phi1 - self.phi5)
         rest = np.maximum(0.3 * self.phi5, self.phi5 - 0.2 * jitter)
-        result: Floats = rest[:, None] + jitter[:, None] / lengths
+        result: Floats = rest + jitter / lengths
         return result
 
     def learn(self, moment_ms: int, count: Floats, exposure: Floats, live: Flags, allowed: Flags, event: Flags) -> None:
         """One block: the level moves on; where ``live`` noise is learnt, where ``allowed`` too the coefficients."""
         self._pass_time(live)
-        slot = self.basis.slot(moment_ms)
-        told = self.forecast(moment_ms, event)
+        h, slot = self._regressors(moment_ms), self.basis.slot(moment_ms)
+        told = self._forecast(h, slot, event)
         expected = exposure * np.exp(told.log_rate + told.level)
         live = live & (expected > 1e-3)
         expected = np.where(live, expected, 1.0)
         error = (count - expected) / expected
-        h = self._regressors(moment_ms)
         ph = self.cov @ h + self.cov[:, :, EVENT] * event[:, None]
         known = np.maximum(ph @ h + ph[:, EVENT] * event, 0.0)
         noise = (self.phi5 * expected + self.kappa * expected**2 / self.block) / expected**2
@@ -173,11 +178,11 @@ class LogLinear:
         wild = (error > 1) & (surprise > 9)
         error = np.where(wild, 1 + np.log((1 + np.maximum(error, 1.0)) / 2), error)
         limit = np.where(self.blocks < 600, 5.0, 2.5) * np.sqrt(total)
-        error = np.clip(error, -limit, limit)
+        error = _within(error, (-limit, limit))
         gain = np.where((live & allowed)[:, None], ph / total[:, None], 0.0)
         self.mean += gain * error[:, None]
         self.cov -= gain[:, :, None] * ph[:, None, :]
-        plain = expected / np.exp(self.slots.mean[:, slot])
+        plain = expected / np.exp(self.slots.told(slot))
         self.slots.learn(slot, count, plain, (noise + self.sigma2) * plain**2, live & ~event)
         self._learn_noise(error**2 / total, expected, total * expected**2, live, allowed)
         self.blocks += live
@@ -186,7 +191,7 @@ class LogLinear:
         """Noise of single windows: ``squared`` standardised errors, ``share`` of the variance that phi explains."""
         step = 0.5 * self._rate() / self.block
         moved = self.phi1 * (1 + step * share * (1.02 * np.minimum(squared, 9.0) - 1))
-        self.phi1 = np.where(live, np.clip(moved, *PHI_BOUNDS), self.phi1)
+        self.phi1 = np.where(live, _within(moved, PHI_BOUNDS), self.phi1)
 
     def learn_sigma(self, squared: Floats, share: Floats, live: Flags) -> None:
         """Spread of the level, from the errors of hourly forecasts; huge ones are incidents and say nothing."""
@@ -214,9 +219,9 @@ class LogLinear:
         cap = np.where(allowed, 9.0, 4.0)
         pull = 1.02 * np.minimum(squared, cap + cap / variance) - 1
         step = np.where(live, self._rate() * np.minimum(1.0, expected) * pull, 0.0)
-        self.phi5 = np.clip(self.phi5 * (1 + step * self.phi5 * expected / variance), *PHI_BOUNDS)
+        self.phi5 = _within(self.phi5 * (1 + step * self.phi5 * expected / variance), PHI_BOUNDS)
         share = self.kappa * expected**2 / self.block / variance
-        self.kappa = np.clip(self.kappa * (1 + step * share), *KAPPA_BOUNDS)
+        self.kappa = _within(self.kappa * (1 + step * share), KAPPA_BOUNDS)
 
     def _rate(self) -> Floats:
         return np.maximum(RATE, 0.5 / (20 + self.blocks))
@@ -225,3 +230,9 @@ class LogLinear:
         h = self.basis.at(moment_ms)
         h[EVENT] = 0.0
         return h
+
+
+def _within(values: Floats, bounds: tuple[Floats | float, Floats | float]) -> Floats:
+    """The values, none beyond the bounds; ``numpy.clip`` takes longer over a few numbers than all around it."""
+    told: Floats = np.minimum(np.maximum(values, bounds[0]), bounds[1])
+    return told

@@ -14,7 +14,7 @@ __all__ = ["Reading", "read"]
 
 Floats = NDArray[np.float64]
 
-LENGTHS = np.log(WINDOWS)
+LENGTHS = np.log(WINDOWS)[:, None]
 SPREAD = 3.0
 """Standard deviations of the interval that is shown."""
 
@@ -60,19 +60,18 @@ def read(scan: Scan, look: Look, border: Floats, visible: Floats | None = None) 
     """
     if visible is None or len(visible) != len(border):
         visible = _visible(scan, look, border)
-    hurts = scan.hurts[:, None]
-    needed = np.maximum(border[:, None] - LENGTHS[None, :], 1.0)
-    ratio = look.evidence / needed
-    down = look.side == hurts
+    # A row a window: that is how they lie in memory.
+    evidence, side = look.evidence.T, look.side.T
+    ratio = evidence / np.maximum(border - LENGTHS, 1.0)
+    down = side == scan.hurts
     bad = np.where(down, ratio, 0.0)
-    good = np.where(look.side == -hurts, ratio, 0.0)
-    best = bad.argmax(axis=1)
+    best = bad.argmax(axis=0)
     rows = np.arange(len(best))
     now, doubt = look.expected[:, 0], look.doubt[:, 0]
     width = SPREAD * np.sqrt(look.dispersion[:, 0] * now + doubt * now * now)
     return Reading(
-        score=bad[rows, best],
-        other=good.max(axis=1, initial=0.0),
+        score=bad[best, rows],
+        other=np.where(side == -scan.hurts, ratio, 0.0).max(axis=0, initial=0.0),
         best=best,
         since=np.maximum(look.step - WINDOWS[best], scan.since),
         observed=look.observed[rows, best],
@@ -83,7 +82,7 @@ def read(scan: Scan, look: Look, border: Floats, visible: Floats | None = None) 
         lower_now=np.maximum(now - width, 0.0),
         upper_now=now + width,
         ready=scan.ready.copy(),
-        loudest=np.where(down & (ratio > 0), look.evidence + LENGTHS, 0.0).max(axis=1, initial=0.0),
+        loudest=np.where(bad > 0, evidence + LENGTHS, 0.0).max(axis=0, initial=0.0),
         visible=visible,
     )
 

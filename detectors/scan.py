@@ -26,13 +26,19 @@ PROFILE_ONLY = (30, 60, 120, 180, 240)
 """Windows judged against the profile alone: these see the slope that a tracked level would follow."""
 
 WINDOWS = np.array(TRACKED + PROFILE_ONLY, dtype=np.int64)
-RING = 256
+LENGTHS = WINDOWS[:, None].astype(float)
+RING, PAST, SUMS = 256, 32, 6
+"""Windows and blocks that are remembered, and what is added up of each."""
+
 BLOCK = 5
 LAG = 30
 """Windows before a block is learnt: no judged window of up to this length has been learnt."""
 
 BACK = np.maximum(0, (WINDOWS[: len(TRACKED)] - LAG) // BLOCK)
 """Blocks ago that the level of each tracked window was taken."""
+
+RECENT = int((BACK == 0).sum())
+"""Tracked windows, the first ones, that go by the present level."""
 
 HOLIDAY = 0.3**2
 """Variance of a volume's logarithm on a holiday: it is like a Sunday, but no more than that."""
@@ -80,10 +86,10 @@ class Scan:
         self.step: int | None = None
         # Sums since the beginning, after each step: count, exposure, expected, expected squared, and expected by slip
         # and by the doubt about its quarter of the hour.
-        self.sums: Floats = np.zeros((6, 0, RING))
-        self.total: Floats = np.zeros((6, 0))
-        self.masked: Flags = np.zeros((0, RING), dtype=bool)
-        self.past: Floats = np.zeros((64, 2, 0))
+        self.sums: Floats = np.zeros((RING, SUMS, 0))
+        self.total: Floats = np.zeros((SUMS, 0))
+        self.masked: Flags = np.zeros((RING, 0), dtype=bool)
+        self.past: Floats = np.zeros((PAST, 2, 0))
         self.begun: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.born: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.since: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
@@ -91,9 +97,13 @@ class Scan:
         self.volume: Flags = np.zeros(0, dtype=bool)
         self.compound: Flags = np.zeros(0, dtype=bool)
         self.rho_step = math.exp(math.log(self.model.decay) / BLOCK)
-        length = WINDOWS[: len(TRACKED)]
+        length = WINDOWS[: len(TRACKED), None]
         self.rho: Floats = self.rho_step ** (np.maximum(LAG, length) - length / 2)
         self.rho2: Floats = self.rho**2
+        self.volumes: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
+        self.worth: Floats = np.zeros(0)
+        self.least: Floats = np.zeros(0)
+        """Of each series the nats that a missing success is worth at most, and the least variance per mean."""
         self.hurts: NDArray[np.int8] = np.zeros(0, dtype=np.int8)
 
     def add(self, spec: SeriesSpec, prior: Floats | None = None, step: int = 0) -> int:
@@ -106,15 +116,19 @@ class Scan:
             sigma, slot = sigma * math.sqrt(spec.steps), slot * math.sqrt(spec.steps)
         index = self.model.add(Start(default.prior, spec.parent, phi, kappa, sigma, slot, spec.event))
         self.events.add(spec.segment, spec.delay_ms)
-        self.delay.add(SAME_WINDOW if spec.volume else spec.kernel, late=spec.delay_ms > 0 and not spec.volume)
+        late = spec.delay_ms > 0 and not spec.volume
+        self.delay.add(SAME_WINDOW if spec.volume else spec.kernel, late=late, whole=spec.parent < 0)
         self.specs.append(spec)
-        self.sums = np.concatenate([self.sums, np.zeros((6, 1, RING))], axis=1)
-        self.total = np.concatenate([self.total, np.zeros((6, 1))], axis=1)
-        self.masked = np.concatenate([self.masked, np.zeros((1, RING), dtype=bool)])
-        self.past = np.concatenate([self.past, np.zeros((64, 2, 1))], axis=2)
+        self.sums = np.concatenate([self.sums, np.zeros((RING, SUMS, 1))], axis=2)
+        self.total = np.concatenate([self.total, np.zeros((SUMS, 1))], axis=1)
+        self.masked = np.concatenate([self.masked, np.zeros((RING, 1), dtype=bool)], axis=1)
+        self.past = np.concatenate([self.past, np.zeros((PAST, 2, 1))], axis=2)
+        self.worth = np.append(self.worth, WORTH[0] if spec.parent >= 0 else WORTH[1])
+        self.least = np.append(self.least, 1.0 if spec.compound else 0.002)
         self.begun = np.append(self.begun, step)
         self.born, self.since = np.append(self.born, step + SETTLE), np.append(self.since, step)
         self.ready, self.volume = np.append(self.ready, False), np.append(self.volume, spec.volume)
+        self.volumes = np.flatnonzero(self.volume)
         self.compound = np.append(self.compound, spec.compound)
         self.hurts = np.append(self.hurts, np.int8(spec.hurts))
         return index
@@ -136,50 +150,49 @@ class Scan:
         told = self.model.forecast(moment, event & ~self.volume)
         gap = self.step is not None and step - self.step > LONGEST_GAP
         delays = self.delay.look(np.where(self.volume, 1.0, upstream), afresh=gap)
-        exposure = np.where(seen, delays.exposure, 0.0)
-        count = np.where(seen, count, 0.0)
-        profile = exposure * np.exp(told.log_rate) * self.ready
-        slip = profile * np.where(exposure > 0, delays.slip / np.maximum(exposure, 1e-9), 0.0)
-        edge = profile * told.slot_var
-        now = self.total + np.stack([count, exposure, profile, profile**2, slip, edge])
-        begin = np.maximum(step - WINDOWS[None, :], self.since[:, None])
-        last = step - 1 if self.step is None else self.step
-        rows = np.arange(len(count))[:, None]
-        told_sums = now[:, :, None] - self.sums[:, rows, np.minimum(begin, last) % RING]
-        observed, exposures, base, square, slips, edges = told_sums
+        new = np.empty_like(self.total)
+        counts, exposure, profile, square, slip, edge = new
+        counts[:] = np.where(seen, count, 0.0)
+        exposure[:] = np.where(seen, delays.exposure, 0.0)
+        np.multiply(exposure * np.exp(told.log_rate), self.ready, out=profile)
+        np.square(profile, out=square)
+        np.multiply(profile, np.where(exposure > 0, delays.slip / np.maximum(exposure, 1e-9), 0.0), out=slip)
+        np.multiply(profile, told.slot_var, out=edge)
+        observed, exposures, base, squares, slips, edges = self._stretches(step, self.total + new)
         base = np.maximum(base, 0.0)
-        lengths = np.maximum(step - begin, 1).astype(float)
+        floor = np.maximum(base, 1e-9)
+        lengths = np.minimum(LENGTHS, np.maximum(step - self.since, 1))
         factor, doubt = self._doubt(told.level, told.profile_var, told.cross_var, told.level_var)
         # A window that reaches back over a sharp edge is in doubt for as much of it as lies there.
-        known = np.maximum(base, 1e-9)
-        doubt += edges / known / np.maximum(1.0, lengths / 15) + self._unusual(moment, event) + (slips / known) ** 2
-        expected = base * np.exp(factor)
-        dispersion = self.model.phi(lengths) + self.model.kappa[:, None] * square / known
-        doubt = np.maximum(doubt, 1e-6)
-        dispersion = np.maximum(dispersion, np.where(self.compound, 1.0, 0.002)[:, None])
+        edges = edges / floor / np.maximum(1.0, lengths / 15)
+        doubt += edges + self._unusual(moment, event) + np.square(slips / floor)
+        np.maximum(doubt, 1e-6, out=doubt)
+        # What is judged against the profile alone goes by no level.
+        expected = base
+        expected[: len(TRACKED)] *= np.exp(factor)
+        dispersion = self.model.phi(lengths) + self.model.kappa * squares / floor
+        np.maximum(dispersion, self.least, out=dispersion)
         evidence = penalised_deviance(observed, expected, dispersion, doubt)
-        worth = np.where(self.model.parent >= 0, *WORTH)[:, None]
-        evidence = np.minimum(evidence, worth * np.abs(observed - expected))
-        side = np.sign(observed - expected).astype(np.int8)
-        small = np.abs(observed - expected) < SMALLEST * expected
-        evidence = np.where(small | ~self.ready[:, None], 0.0, evidence)
-        self._only_cliffs(moment, begin, observed, dispersion, evidence)
+        beyond = observed - expected
+        side, size = np.sign(beyond).astype(np.int8), np.abs(beyond)
+        small = size < SMALLEST * expected
+        evidence = np.where(small | ~self.ready, 0.0, np.minimum(evidence, self.worth * size))
+        self._only_cliffs(step, moment, observed, dispersion, evidence)
         return Look(
-            step, moment, count, upstream, seen, delays, event, exposure, profile, slip, edge, factor[:, 0],
-            observed, expected, exposures, doubt, dispersion, evidence, side,
+            step, moment, new, counts, exposure, profile, upstream, seen, delays, event, factor[0],
+            observed.T, expected.T, exposures.T, doubt.T, dispersion.T, evidence.T, side.T,
         )  # fmt: skip
 
     def learn(self, look: Look) -> None:
         """Take a window in; blocks that ended ``LAG`` windows ago are learnt where no mask covers them."""
         last = look.step - 1 if self.step is None else self.step
         for step in range(max(last + 1, look.step - RING), look.step):
-            self.sums[:, :, step % RING] = self.total
-            self.masked[:, step % RING] = True
-        now = np.stack([look.counts, look.exposure, look.profile, look.profile**2, look.slip, look.edge])
+            self.sums[step % RING] = self.total
+            self.masked[step % RING] = True
         self._learn_minute(look)
-        self.total = self.total + now
-        self.sums[:, :, look.step % RING] = self.total
-        self.masked[:, look.step % RING] = ~look.seen
+        self.total = self.total + look.new
+        self.sums[look.step % RING] = self.total
+        self.masked[look.step % RING] = ~look.seen
         self._pass_events(look)
         self.delay.learn(look.delays, look.counts, look.seen & (self.model.parent < 0))
         self.step = look.step
@@ -195,7 +208,7 @@ class Scan:
     def mask(self, chosen: Flags | slice | int, since: int, until: int) -> None:
         """Keep the windows after step ``since`` up to ``until`` from being learnt, in the series ``chosen``."""
         for step in range(max(since + 1, until - RING + 1), until + 1):
-            self.masked[chosen, step % RING] = True
+            self.masked[step % RING, chosen] = True
 
     def restart(self, index: int, step: int) -> None:
         """No judged window of the series begins before this step."""
@@ -213,49 +226,66 @@ class Scan:
             self.model.phi5[index] = self.model.phi1[index] = noise
         return by
 
-    def _doubt(self, level: Floats, profile: Floats, cross: Floats, level_var: Floats) -> tuple[Floats, Floats]:
-        """Logarithm of the level's factor in each window, and the variance of the expected count's logarithm."""
-        newest = 0 if self.step is None else self.step // BLOCK
-        past = self.past[(newest - BACK) % 64]
-        then = np.where(BACK == 0, level[:, None], past[:, 0].T)
-        then_var = np.where(BACK == 0, level_var[:, None], past[:, 1].T)
-        rho, sigma2 = self.rho, self.model.sigma2
-        var = (2 * rho * cross[:, None] + self.rho2 * then_var + sigma2[:, None] * (1 - self.rho2)) + profile[:, None]
-        tracked = len(TRACKED)
-        factor, doubt = np.zeros((len(level), len(WINDOWS))), np.empty((len(level), len(WINDOWS)))
-        factor[:, :tracked] = rho * then
-        np.maximum(var, 0.0, out=doubt[:, :tracked])
-        doubt[:, tracked:] = (profile + sigma2)[:, None]
-        return factor, doubt
+    def _stretches(self, step: int, now: Floats) -> Floats:
+        """What each window holds of the sums that are ``now``: [sums, windows, series]."""
+        last = step - 1 if self.step is None else self.step
+        begin = np.minimum(step - WINDOWS, last)
+        told = now - self.sums[begin % RING]
+        cut = np.flatnonzero(self.since > step - WINDOWS[-1])
+        if len(cut):
+            at = np.minimum(np.maximum(step - WINDOWS[:, None], self.since[cut]), last) % RING
+            told[:, :, cut] = (now[:, cut].T - self.sums[at, :, cut]).transpose(0, 2, 1)
+        stretches: Floats = told.transpose(1, 0, 2)
+        return stretches
 
-    def _only_cliffs(
-        self, moment: int, begin: NDArray[np.int64], observed: Floats, dispersion: Floats, evidence: Floats
-    ) -> None:
+    def _doubt(self, level: Floats, profile: Floats, cross: Floats, level_var: Floats) -> tuple[Floats, Floats]:
+        """Logarithm of the level's factor in each tracked window, and in all windows the variance of the expected
+        count's logarithm."""
+        newest = 0 if self.step is None else self.step // BLOCK
+        past = self.past[(newest - BACK[RECENT:]) % PAST]
+        tracked, sigma2 = len(TRACKED), self.model.sigma2
+        then, then_var = np.empty((2, tracked, len(level)))
+        then[:RECENT], then[RECENT:] = level, past[:, 0]
+        then_var[:RECENT], then_var[RECENT:] = level_var, past[:, 1]
+        doubt = np.empty((len(WINDOWS), len(level)))
+        var = 2 * self.rho * cross + self.rho2 * then_var + sigma2 * (1 - self.rho2) + profile
+        np.maximum(var, 0.0, out=doubt[:tracked])
+        doubt[tracked:] = profile + sigma2
+        return self.rho * then, doubt
+
+    def _only_cliffs(self, step: int, moment: int, observed: Floats, dispersion: Floats, evidence: Floats) -> None:
         """At an hour that a volume hardly knows nobody knows its slope: it is told of what is sudden, and no more.
 
         What a window holds must differ from the minutes right before it as well, and by more than a shop moves.
         """
-        slot = self.basis.slot(moment)
-        young = np.flatnonzero(self.volume & self.ready & (self.model.slots.known[:, slot] < KNOWN))
-        if not len(young) or not evidence[young].any():
+        if not len(self.volumes):
             return
-        before = begin[young] - BEFORE
-        rows = young[:, None]
-        count = self.sums[0, rows, begin[young] % RING] - self.sums[0, rows, before % RING]
-        local = sudden_evidence(observed[young], WINDOWS.astype(float), dispersion[young], count)
-        known = before >= np.maximum(self.since, self.born)[young, None]
-        evidence[young] = np.where(known, np.minimum(evidence[young], local), 0.0)
+        slots = self.model.slots
+        known = slots.known[slots.row[self.volumes], self.basis.slot(moment)]
+        young = self.volumes[self.ready[self.volumes] & (known < KNOWN)]
+        if not len(young) or not evidence[:, young].any():
+            return
+        begin = np.maximum(step - WINDOWS[:, None], self.since[young])
+        before = begin - BEFORE
+        count = self.sums[begin % RING, 0, young] - self.sums[before % RING, 0, young]
+        local = sudden_evidence(observed[:, young], LENGTHS, dispersion[:, young], count)
+        told = before >= np.maximum(self.since, self.born)[young]
+        evidence[:, young] = np.where(told, np.minimum(evidence[:, young], local), 0.0)
 
-    def _unusual(self, moment: int, event: Flags) -> Floats:
+    def _unusual(self, moment: int, event: Flags) -> Floats | float:
         """Variance that campaigns, crowds and holidays add, for the windows that touch them."""
         volume, model = self.volume, self.model
+        since = self.events.windows_since(event, moment)
+        touched = since.min(initial=RING) < WINDOWS[-1]
+        holiday = self.basis.noted("holiday", moment)
+        if not touched and not holiday:
+            return 0.0
         doubt = np.where(volume, 0.0, 0.5 * model.event_var)
         up = np.maximum(model.parent, 0)
         doubt += np.where(model.parent >= 0, doubt[up], 0.0)
-        touched = self.events.windows_since(event, moment)[:, None] < WINDOWS[None, :]
-        result = np.where(touched, doubt[:, None], 0.0)
-        if self.basis.noted("holiday", moment):
-            result += np.where(volume, HOLIDAY, model.event_var)[:, None]
+        result: Floats = np.where(since < WINDOWS[:, None], doubt, 0.0)
+        if holiday:
+            result += np.where(volume, HOLIDAY, model.event_var)
         return result
 
     def _pass_events(self, look: Look) -> None:
@@ -282,10 +312,9 @@ class Scan:
         """The block of the steps ``end - BLOCK + 1 .. end``."""
         begin = np.maximum(end - BLOCK, self.born)
         live = chosen & (begin < end)
-        rows = np.arange(len(begin))
-        sums = self.sums[:2, :, end % RING] - self.sums[:2, rows, begin % RING]
+        sums = self.sums[end % RING, :2] - self.sums[begin % RING, :2, np.arange(len(begin))].T
         steps = np.arange(end - BLOCK + 1, end + 1) % RING
-        allowed: Flags = ~np.any(self.masked[:, steps], axis=1)
+        allowed: Flags = np.logical_not(self.masked[steps].any(axis=0))
         moment = end * self.window_ms - BLOCK * self.window_ms // 2
         event = self.events.flags(self.basis, moment)
         # A volume does not learn from a campaign: what it would learn is gone when the campaign is over.
@@ -293,13 +322,13 @@ class Scan:
         self.model.learn(moment, sums[0], sums[1], live & (sums[1] > 0), allowed, event)
         if chosen is self.ready:
             newest = (end + LAG) // BLOCK
-            self.past[newest % 64] = np.stack([self.model.mean[:, -1], self.model.cov[:, -1, -1]])
+            self.past[newest % PAST] = self.model.mean[:, -1], self.model.cov[:, -1, -1]
 
     def _learn_sigma(self, look: Look) -> None:
         window = TRACKED.index(60)
         expected, doubt = look.expected[:, window], look.doubt[:, window]
         steps = np.arange(look.step - 59, look.step + 1) % RING
-        calm = self.ready & (look.step - self.since >= 60) & ~self.masked[:, steps].any(axis=1) & (expected > 1)
+        calm = self.ready & (look.step - self.since >= 60) & ~self.masked[steps].any(axis=0) & (expected > 1)
         variance = look.dispersion[:, window] * expected + doubt * expected**2
         variance = np.maximum(variance, 1e-9)
         rho = self.rho_step**30
@@ -311,7 +340,7 @@ class Scan:
         if self.step is None or self.ready.all():
             return
         age = self.step - self.born
-        counted = self.total[:2] - self.sums[:2, np.arange(len(age)), self.born % RING]
+        counted = self.total[:2] - self.sums[self.born % RING, :2, np.arange(len(age))].T
         enough = (age >= BASE_AFTER) & ((counted[0] >= BASE_COUNT) | (age >= BASE_LATEST)) & (counted[1] > 0)
         fresh = enough & ~self.ready
         parent = self.model.parent
@@ -359,7 +388,7 @@ class Scan:
         """
         step = self.step or 0
         at = np.arange(max(int(self.born[index]), step - RING + 1), step + 1, length) % RING
-        count, exposure = np.diff(self.sums[0, index, at]), np.diff(self.sums[1, index, at])
+        count, exposure = np.diff(self.sums[at, 0, index]), np.diff(self.sums[at, 1, index])
         usual = rate * exposure
         error = (count - usual) / np.sqrt(np.maximum(usual, 1.0))
         known = usual > 1

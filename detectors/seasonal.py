@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -63,21 +64,21 @@ class Basis:
         >>> basis.at(0).round(2).tolist()[:5], basis.size
         ([1.0, 1.0, 0.0, 1.0, 0.0], 16)
         """
-        local = datetime.fromtimestamp(moment_ms / 1000, self.zone)
-        angle = 2 * math.pi * (local.hour * 60 + local.minute + local.second / 60) / 1440
-        free = local.weekday() >= 5 or self.noted("holiday", moment_ms)
+        minute, today = _local(moment_ms, self.zone)
+        angle = 2 * math.pi * minute / 1440
+        holiday = self.noted("holiday", moment_ms)
+        free = today >= 5 or holiday
         told = [1.0, *_waves(angle, self.day)]
         told += [1.0, *_waves(angle, self.weekend)] if free else [0.0] * (1 + 2 * self.weekend)
         if self.weekdays:
-            weekday = 6 if self.noted("holiday", moment_ms) else local.weekday()
+            weekday = 6 if holiday else today
             told += [float(day == weekday) for day in range(7)]
         told += [float(self.noted("campaign", moment_ms, EVENT_TAIL_MS)), 1.0]
         return np.array(told)
 
     def slot(self, moment_ms: int) -> int:
         """The quarter of the local day, 0..95."""
-        local = datetime.fromtimestamp(moment_ms / 1000, self.zone)
-        return (local.hour * 60 + local.minute) // 15
+        return int(_local(moment_ms, self.zone)[0]) // 15
 
     def noted(self, kind: str, moment_ms: int, tail_ms: int = 0) -> bool:
         """Whether a note of this kind covers the moment, or ended less than ``tail_ms`` before it.
@@ -109,6 +110,13 @@ def volume_basis(zone: ZoneInfo, notes: tuple[Note, ...] = ()) -> Basis:
     """For a count: eight harmonics of the day, eight for weekends, and a level for each weekday."""
     prior = [3.0**2, *_falling(1.0, 8, 1.5), 0.4**2, *_falling(0.5, 8, 1.5), *[0.08**2] * 7, 0.3**2, 0.0]
     return Basis(8, 8, True, np.array(prior), zone, notes)
+
+
+@lru_cache(maxsize=64)
+def _local(moment_ms: int, zone: ZoneInfo) -> tuple[float, int]:
+    """Minute of the local day, and the day of the week."""
+    local = datetime.fromtimestamp(moment_ms / 1000, zone)
+    return local.hour * 60 + local.minute + local.second / 60, local.weekday()
 
 
 def _waves(angle: float, harmonics: int) -> list[float]:

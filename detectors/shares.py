@@ -20,9 +20,8 @@ def only_fewer(rates: tuple[Bank, Look, Reading], volumes: tuple[Bank, Look, Rea
     How many usually come is the segment's share of what is expected of the whole in windows as long.
     """
     (bank, look, reading), (others, whole_look, _) = rates, volumes
-    for number, series in enumerate(bank.series):
-        if not series.share or reading.score[number] <= 0:
-            continue
+    for number in np.flatnonzero(bank.shares & (reading.score > 0)).tolist():
+        series = bank.series[number]
         whole, window = others.index.get((series.kpi, ())), int(reading.best[number])
         known = whole is not None and others.scan.ready[whole] and whole_look.exposures[whole, window] > 0
         if known and reading.exposure[number] > 0:

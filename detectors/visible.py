@@ -17,6 +17,10 @@ WITHIN = 10
 _SIZES = np.array([0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.55, 0.75, 1.0, 1.4, 2.0, 3.0, 5.0])
 """Logarithms of the factors that are tried."""
 
+_CHANGES = np.stack([-_SIZES, _SIZES])
+_KEPT = np.exp(_CHANGES)
+"""Falls and rises: their logarithms, and the factors."""
+
 
 def smallest_change(
     expected: Floats, dispersion: Floats, doubt: Floats, border: Floats, hurts: NDArray[np.int8]
@@ -41,8 +45,8 @@ def smallest_change(
     >>> smallest_change(np.array([10.0, 1000.0, 1e5]), one, 0.002 * one, 11 * one, np.array([-1, -1, -1])).round(2)
     array([1.  , 0.23, 0.19])
     """
-    change = hurts[:, None] * _SIZES[None, :]
-    kept = np.exp(change)
+    rises = (hurts > 0).astype(np.intp)
+    change, kept = _CHANGES[rises], _KEPT[rises]
     poisson = expected[:, None] * (kept * (change - 1) + 1) / dispersion[:, None]
     rate = np.clip(1 - dispersion, 0.02, 0.999)[:, None]
     share = np.clip(rate * kept, 1e-9, 1 - 1e-9)

@@ -6,17 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import numpy as np
-
 from detectors.bank import NEAR, Bank, Judged, Series, freeze_from
 from detectors.base import Incident, Observation, SegmentKey, Verdict, VerdictKind
 from detectors.border import Border
 from detectors.fusion import fuse_into
-from detectors.incidents import IncidentBook
+from detectors.incidents import Alert, IncidentBook
 from detectors.named import NamedJudge
 from detectors.policy import PolicySpec
-from detectors.reading import Reading
-from detectors.scan import LAG, Look
+from detectors.scan import LAG
 from detectors.seasonal import rate_basis, volume_basis
 from detectors.shares import only_fewer
 from detectors.surge import NOW, Surge
@@ -49,9 +46,6 @@ __all__ = [
 
 RENAMED_WITHIN = 15
 """Windows of an alert in which its cause may still turn out to be another."""
-
-ENOUGH_TOLD = 0.7
-"""Share of the partitions from which they speak for those that have not told."""
 
 FULL_SEGMENT = 0.9
 """Share of the whole from which a segment says nothing of its own."""
@@ -122,6 +116,8 @@ class Monitor:
         self._surge = Surge()
         self._segments: dict[SegmentKey, list[tuple[int, Kpi]]] = {}
         """Numbers and KPIs of the series of each segment."""
+        self._waiting: dict[SegmentKey, list[Kpi]] = {}
+        """KPIs of each segment that may be watched and are not yet."""
         self._pending: dict[tuple[str, SegmentKey], float] = {}
         self._amounts: dict[str, tuple[float, float]] = {}
         self._wholes: dict[str, float] = {}
@@ -173,7 +169,7 @@ class Monitor:
         self._read_segments(window.rows, step)
         watched = self._watching()
         groups = (self._rates, self._volumes)
-        looks = [self._look(group, step, watched, self._told(window)) for group in groups]
+        looks = [group.look(step, watched, self._told(window)) for group in groups]
         rates, volumes = ((group.bank, *each) for group, each in zip(groups, looks, strict=True))
         only_fewer(rates, volumes)
         named = fuse_into(PAIRS, rates, volumes, self._rates.border.base(watched))
@@ -183,28 +179,27 @@ class Monitor:
         kinds = [self._kinds(self._rates, judged[0], named), self._kinds(self._volumes, judged[1], {})]
         standing = [one for each in judged for one in each.standings.values() if one.active]
         self._where.take(window.cube, [one.since_ms or 0 for one in standing])
-        orders_per, value = self._worth_of.orders_per(), self._worth_of.order_value()
         verdicts: list[Verdict] = []
         alerts = []
         for group, each, kind in zip(groups, judged, kinds, strict=True):
             verdicts += verdicts_of(group.bank, each, group.counted(), window.end_ms, kind) if told else ()
-            alerts += alerts_of(group.bank, each, kind, self._units, orders_per, self._where)
+            if each.standings:
+                orders_per = self._worth_of.orders_per()
+                alerts += alerts_of(group.bank, each, kind, self._units, orders_per, self._where)
         for kpi, judge in self._named.items():
-            ruling = self._labels.ruling(kpi, window.end_ms, judge.policy.since_ms)
-            observation = self._observation(kpi, counters, window)
-            verdict, alert = judge.observe(observation, self._units[kpi], rank_of(kpi), ruling)
+            verdict, alert = self._ask(kpi, judge, counters, window)
             verdicts.append(verdict)
             alerts += [] if alert is None else [alert]
         verdicts += self._long.observe(window.start_ms, counters, self._labels)
         alerts += [*self._long.alerts, *(one for judge in self._cohorts.values() for one in judge.alerts)]
         self._learn(judged, step, partial=bool(window.missing))
         self._feel_crowds(judged[1], step)
-        incidents = map(self._labels.name, self._book.update(window.end_ms, alerts, value))
+        incidents = map(self._labels.name, self._book.update(window.end_ms, alerts, self._worth_of.order_value()))
         return Judgement(tuple(verdicts), tuple(incidents))
 
     def _watching(self) -> int:
         """Series that share the budget of false pages."""
-        told = sum(int(group.bank.scan.ready.sum()) for group in (self._rates, self._volumes))
+        told = self._rates.watched + self._volumes.watched
         return told + self._long.size + sum(one.watched for one in self._cohorts.values())
 
     def _read_whole(self, counters: dict[str, float], step: int) -> None:
@@ -223,7 +218,7 @@ class Monitor:
             self._wholes[kpi.name] = successes
 
     def _read_segments(self, rows: dict[SegmentKey, Row], step: int) -> None:
-        group, index = self._rates, self._rates.bank.index
+        group = self._rates
         for segment, watched in self._segments.items():
             row = rows.get(segment)
             # A value that was seen before and has no row now counted nothing.
@@ -231,17 +226,25 @@ class Monitor:
             for number, kpi in watched:
                 group.give(number, *self._shared(kpi, counters))
         room = self.spec.max_segment_series - sum(map(len, self._segments.values()))
-        for segment, row in sorted(rows.items(), key=lambda item: item[0]):
-            if room <= 0:
-                break
-            if len(segment) != 1 or not self._wanted(segment[0][0]):
-                continue
-            for kpi in self._segment_kpis:
-                if (kpi.name, segment) not in index and room > 0 and self._worth(kpi, segment, row, rows):
+        if room <= 0:
+            return
+        waiting = {one: told for one in rows if len(one) == 1 and (told := self._waiting_of(one))}
+        for segment in sorted(waiting):
+            row, told = rows[segment], waiting[segment]
+            for kpi in tuple(told):
+                if room > 0 and self._worth(kpi, segment, row, rows):
                     number = group.admit(series_of(kpi, segment, 1.0), step)
                     group.give(number, *self._shared(kpi, row.counters))
                     self._segments.setdefault(segment, []).append((number, kpi))
+                    told.remove(kpi)
                     room -= 1
+
+    def _waiting_of(self, segment: SegmentKey) -> list[Kpi]:
+        if not self._wanted(segment[0][0]):
+            return []
+        if segment not in self._waiting:
+            self._waiting[segment] = [kpi for kpi in self._segment_kpis if kpi.may_split(segment, self._dimensions)]
+        return self._waiting[segment]
 
     def _shared(self, kpi: Kpi, counters: Mapping[str, float]) -> tuple[float, float]:
         """Successes and trials of a segment; those of a count are the whole's."""
@@ -250,8 +253,7 @@ class Monitor:
 
     def _worth(self, kpi: Kpi, segment: SegmentKey, row: Row, rows: dict[SegmentKey, Row]) -> bool:
         """Whether a segment has counted enough to be watched, and is not nearly the whole."""
-        known = any((kpi.name, WHOLE) in group.bank.index for group in (self._rates, self._volumes))
-        if not known or not kpi.may_split(segment, self._dimensions):
+        if not any((kpi.name, WHOLE) in group.bank.index for group in (self._rates, self._volumes)):
             return False
         trials = _base(kpi, row)
         key = (kpi.name, segment)
@@ -265,9 +267,7 @@ class Monitor:
 
     def _wanted(self, dimension: str) -> bool:
         chosen = self.spec.segment_dimensions
-        return (
-            dimension in chosen if chosen is not None else dict(self.spec.dimension_kinds).get(dimension) != "product"
-        )
+        return dimension in chosen if chosen is not None else self._dimensions.get(dimension) != "product"
 
     def _censored(self, kpi: Kpi) -> bool:
         """Whether a delayed KPI still counts only those whom it took little time."""
@@ -288,17 +288,6 @@ class Monitor:
     def _told(self, window: MergedWindow) -> float:
         """The share of the partitions that have told their rows."""
         return max(0.0, 1 - len(window.missing) / max(self.spec.partitions, len(window.missing) + 1))
-
-    def _look(self, group: Group, step: int, watched: int, told: float) -> tuple[Look, Reading]:
-        bank = group.bank
-        # A partition that has not told leaves its share out of both sides of a ratio, but not of a volume, nor
-        # of what is on its way from earlier windows: there the others speak for it, unless they are too few.
-        seen = told >= np.where(bank.delayed, ENOUGH_TOLD, np.where(bank.scan.volume, 1.0, 0.0))
-        share = np.where(bank.delayed, max(told, 0.01), 1.0)
-        count = np.maximum(np.array(group.successes, dtype=float), 0.0) / bank.weights / share
-        trials = np.ones(len(count)) if group.trials is None else np.array(group.trials, dtype=float)
-        upstream = np.maximum(trials, 0.0) / share
-        return bank.look(step, count, upstream, seen, group.border.needed(bank.segmented, watched))
 
     def _kinds(self, group: Group, judged: Judged, named: dict[int, VerdictKind]) -> dict[int, VerdictKind]:
         """What each loud series' finding is."""
@@ -355,10 +344,14 @@ class Monitor:
         if since:
             self._rates.bank.freeze(freeze_from(min(since), step), step)
 
-    def _observation(self, name: str, counters: dict[str, float], window: MergedWindow) -> Observation:
+    def _ask(
+        self, name: str, judge: NamedJudge, counters: dict[str, float], window: MergedWindow
+    ) -> tuple[Verdict, Alert | None]:
+        """What the detector says that the configuration names for a KPI."""
         kpi = self._by_name[name]
-        successes, trials = kpi.counts(counters)
-        return Observation(name, WHOLE, window.start_ms, window.end_ms, kpi.value(counters), successes, trials)
+        told = Observation(name, WHOLE, window.start_ms, window.end_ms, kpi.value(counters), *kpi.counts(counters))
+        ruling = self._labels.ruling(name, window.end_ms, judge.policy.since_ms)
+        return judge.observe(told, self._units[name], rank_of(name), ruling)
 
     def _feel_crowds(self, volumes: Judged, step: int) -> None:
         """While a crowd is there volumes are not learnt, and rates may move: its shoppers are other shoppers."""

@@ -41,7 +41,7 @@ def test_a_steady_stream_is_its_own_average_under_every_kernel():
     for _ in range(5):
         bank.learn(bank.look(np.array([70.0])), np.array([7.0]), ALL)
     look = bank.look(np.array([70.0]))
-    assert np.hstack([look.once, look.twice])[0] == pytest.approx(np.full(17, 70.0))
+    assert look.told[0] == pytest.approx(np.full(17, 70.0))
 
 
 def test_a_series_without_delay_is_never_given_one():
