@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from detectors.base import SegmentKey, VerdictKind
 from detectors.delay import NEXT_STEP, SAME_WINDOW
+from detectors.kinship import kin
 from detectors.policy import Policy, PolicySpec, Standing
 from detectors.reading import Reading, read
 from detectors.scan import LAG, PROFILE_ONLY, TRACKED, Look, Scan, SeriesSpec
@@ -28,7 +29,7 @@ VISIBLE_EVERY = 5
 """Windows for which the smallest visible change is told as it is."""
 
 ALONG = 0.25
-"""Share of the border from which a ratio goes along with another that is taken for the new normal."""
+"""Share of the border from which a KPI goes along with another that is taken for the new normal."""
 
 HOUR, PROFILE_HOUR = TRACKED.index(60), len(TRACKED) + PROFILE_ONLY.index(60)
 LONGEST_MASK = 240
@@ -127,6 +128,8 @@ class Bank:
         self.policies: list[Policy] = []
         self.index: dict[tuple[str, SegmentKey], int] = {}
         self.losses: dict[int, Loss] = {}
+        self.lasting: list[tuple[str, float]] = []
+        """KPIs that this window has taken for the new normal, and by how much on the logarithm."""
         self.borders: Floats = np.ones(0)
         self.weights: Floats = np.ones(0)
         self.scales: Floats = np.ones(0)
@@ -182,6 +185,7 @@ class Bank:
 
     def stand(self, look: Look, reading: Reading) -> Judged:
         """Move the alerts on; nothing is learnt yet."""
+        self.lasting.clear()
         told: dict[int, Standing] = {}
         ready = self.warm(look.step) & look.seen
         for i in self.pardoned:
@@ -260,8 +264,9 @@ class Bank:
         if standing.ended or standing.broke:
             self.scan.restart(i, step)
             if standing.timed_out:
-                self._accept(i)
-                self._accept_along(i, look, reading)
+                by = self._accept(i)
+                if not self.series[i].segment:
+                    self.lasting.append((self.series[i].kpi, by))
         if standing.broke:
             self.scan.model.shift(i, 0.0, DOUBT_AFTER_BREAK)
         return standing
@@ -274,21 +279,31 @@ class Bank:
             self._restless.discard(i)
         self.scan.restart(i, step)
 
-    def _accept(self, i: int) -> None:
+    def follow(self, lasting: Sequence[tuple[str, float]], judged: Judged) -> None:
+        """Take along what hangs on KPIs that were taken for the new normal, by so much on the logarithm.
+
+        It was not learnt meanwhile. What has moved visibly is taken for normal as well; what has not may have moved by
+        as much, and shows it at an hour of which more is known: until then it is in doubt.
+        """
+        look, reading = judged.look, judged.reading
+        for kpi, by in lasting:
+            for i in np.flatnonzero((self.scan.model.parent < 0) & self.scan.ready).tolist():
+                one = self.series[i]
+                kind = kin((kpi, "drop"), (one.kpi, "drop"))
+                if i in self.losses or one.segment or one.kpi == kpi or kind == "apart":
+                    continue
+                if reading.score[i] >= ALONG:
+                    self._settle(i, look)
+                elif kind == "effect":
+                    self.scan.model.shift(i, 0.0, by * by)
+
+    def _accept(self, i: int) -> float:
         loss = self.losses[i]
         by = self.scan.accept(i, loss.observed, loss.expected / math.exp(loss.level), loss.exposure)
         for child, other in self.losses.items():
             if self.scan.model.parent[child] == i:
                 other.expected *= math.exp(by)
-
-    def _accept_along(self, i: int, look: Look, reading: Reading) -> None:
-        """What a lasting change does to the ratios that contain it lasts as well, and was not learnt meanwhile."""
-        if self.series[i].segment:
-            return
-        moved = (reading.score >= ALONG) & (self.scan.model.parent < 0) & self.scan.ready
-        for j in np.flatnonzero(moved).tolist():
-            if j != i and j not in self.losses:
-                self._settle(j, look)
+        return by
 
     def _open(self, i: int, look: Look, reading: Reading, score: float) -> Loss:
         observed, expected = float(reading.observed[i]), float(reading.expected[i])

@@ -334,6 +334,9 @@ class Monitor:
     def _learn(self, judged: list[Judged], step: int, *, partial: bool) -> None:
         """Ratios hang together, so an alert freezes all of them; a volume is kept from learning by its own alerts."""
         rates, volumes = judged
+        if lasting := [*self._rates.bank.lasting, *self._volumes.bank.lasting]:
+            self._rates.bank.follow(lasting, rates)
+            self._volumes.bank.follow(lasting, volumes)
         partial = partial or self._labels.frozen(step * self.spec.window_ms)
         since = [(one.since_ms or 0) // self.spec.window_ms for one in rates.standings.values() if one.began]
         standing = any(one.active for one in rates.standings.values())

@@ -20,7 +20,7 @@ from streams.monitor import (
     encode_incident,
     encode_verdict,
 )
-from tests.detection.library import MINUTE_MS, START_MS, Drop, Shop
+from tests.detection.library import MINUTE_MS, START_MS, Drop, Kind, Shop
 
 WARM = 150
 OUTAGE = Drop("payment", WARM, WARM + 30, 0.8)
@@ -151,9 +151,10 @@ def test_a_ratio_without_trials_has_no_value_and_no_verdict():
     assert (ratio.value, ratio.expected, ratio.score) == (None, None, 0.0)
 
 
-def test_an_endless_change_is_accepted_as_the_new_normal():
-    spec = MonitorSpec(timeout_ms=40 * MINUTE_MS)
-    told = judged(shop(Drop("payment", WARM, WARM + 400, 0.3), minutes=WARM + 400, sessions=600).windows(), spec)
+@pytest.mark.parametrize(("step", "size"), [("payment", 0.3), ("checkout", 0.25)])
+def test_an_endless_change_is_accepted_as_the_new_normal_with_all_that_hangs_on_it(step: Kind, size: float):
+    spec = MonitorSpec(timeout_ms=40 * MINUTE_MS, segment_kpis=())
+    told = judged(shop(Drop(step, WARM, WARM + 400, size), minutes=WARM + 400, sessions=600).windows(), spec)
     ended = next(minute for minute, one in incidents(told) if one.state == "recovered" and one.kind == "drift")
     assert WARM + 40 <= ended <= WARM + 80
     later = [one for judgement in told[ended + 1 :] for one in judgement.verdicts if not one.segment]
