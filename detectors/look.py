@@ -42,7 +42,7 @@ class SeriesSpec:
 class Look(NamedTuple):
     """What a window shows, [series] or [series, windows]; evidence in nats on the side that ``side`` tells (-1, +1).
 
-    ``new`` is what the window adds to the sums, [5, series]; ``counts``, ``exposure`` and ``profile`` are rows of it.
+    ``new`` is what the window adds to the sums, [7, series]; ``counts``, ``exposure`` and ``profile`` are rows of it.
     """
 
     step: int

@@ -27,7 +27,7 @@ PROFILE_ONLY = (30, 60, 120, 180, 240)
 
 WINDOWS = np.array(TRACKED + PROFILE_ONLY, dtype=np.int64)
 LENGTHS = WINDOWS[:, None].astype(float)
-RING, PAST, SUMS = 256, 32, 6
+RING, PAST, SUMS = 256, 32, 7
 """Windows and blocks that are remembered, and what is added up of each."""
 
 BLOCK = 5
@@ -84,8 +84,8 @@ class Scan:
         self.events = EventClock(window_ms)
         self.specs: list[SeriesSpec] = []
         self.step: int | None = None
-        # Sums since the beginning, after each step: count, exposure, expected, expected squared, and expected by slip
-        # and by the doubt about its quarter of the hour.
+        # Sums since the beginning, after each step: count, exposure, expected, expected squared, and expected by slip,
+        # by the doubt about its quarter of the hour, and by the profile's standard deviation.
         self.sums: Floats = np.zeros((RING, SUMS, 0))
         self.total: Floats = np.zeros((SUMS, 0))
         self.masked: Flags = np.zeros((RING, 0), dtype=bool)
@@ -151,21 +151,22 @@ class Scan:
         gap = self.step is not None and step - self.step > LONGEST_GAP
         delays = self.delay.look(np.where(self.volume, 1.0, upstream), afresh=gap)
         new = np.empty_like(self.total)
-        counts, exposure, profile, square, slip, edge = new
+        counts, exposure, profile, square, slip, edge, guess = new
         counts[:] = np.where(seen, count, 0.0)
         exposure[:] = np.where(seen, delays.exposure, 0.0)
         np.multiply(exposure * np.exp(told.log_rate), self.ready, out=profile)
         np.square(profile, out=square)
         np.multiply(profile, np.where(exposure > 0, delays.slip / np.maximum(exposure, 1e-9), 0.0), out=slip)
         np.multiply(profile, told.slot_var, out=edge)
-        observed, exposures, base, squares, slips, edges = self._stretches(step, self.total + new)
+        np.multiply(profile, np.sqrt(told.profile_var), out=guess)
+        observed, exposures, base, squares, slips, edges, guesses = self._stretches(step, self.total + new)
         base = np.maximum(base, 0.0)
         floor = np.maximum(base, 1e-9)
         lengths = np.minimum(LENGTHS, np.maximum(step - self.since, 1))
-        factor, doubt = self._doubt(told.level, told.profile_var, told.cross_var, told.level_var)
-        # A window that reaches back over a sharp edge is in doubt for as much of it as lies there.
-        edges = edges / floor / np.maximum(1.0, lengths / 15)
-        doubt += edges + self._unusual(moment, event) + np.square(slips / floor)
+        # What was guessed is as much in doubt as it was then, and what lies at a sharp edge as it is there.
+        guesses = np.maximum(np.square(guesses / floor), told.profile_var)
+        factor, doubt = self._doubt(told.level, guesses, told.cross_var, told.level_var)
+        doubt += edges / floor / np.maximum(1.0, lengths / 15) + self._unusual(moment, event) + np.square(slips / floor)
         np.maximum(doubt, 1e-6, out=doubt)
         # What is judged against the profile alone goes by no level.
         expected = base
@@ -248,9 +249,9 @@ class Scan:
         then[:RECENT], then[RECENT:] = level, past[:, 0]
         then_var[:RECENT], then_var[RECENT:] = level_var, past[:, 1]
         doubt = np.empty((len(WINDOWS), len(level)))
-        var = 2 * self.rho * cross + self.rho2 * then_var + sigma2 * (1 - self.rho2) + profile
+        var = 2 * self.rho * cross + self.rho2 * then_var + sigma2 * (1 - self.rho2) + profile[:tracked]
         np.maximum(var, 0.0, out=doubt[:tracked])
-        doubt[tracked:] = profile + sigma2
+        doubt[tracked:] = profile[tracked:] + sigma2
         return self.rho * then, doubt
 
     def _only_cliffs(self, step: int, moment: int, observed: Floats, dispersion: Floats, evidence: Floats) -> None:

@@ -62,6 +62,17 @@ def test_windows_of_up_to_half_an_hour_are_judged_by_what_came_before_them():
     assert look(scan, step + 25, 90, 300).expected[0, 0] == pytest.approx(before, rel=0.03)
 
 
+def test_a_window_is_as_much_in_doubt_as_what_was_guessed_in_it():
+    scan, step = ratio_scan(240)
+    for late in range(19):
+        scan.model.cov[0, 0, 0] = 0.09
+        scan.learn(look(scan, step + late, 90, 300))
+    scan.model.cov[0, 0, 0] = 1e-6
+    doubt = dict(zip(WINDOWS.tolist(), look(scan, step + 19, 90, 300).doubt[0], strict=True))
+    assert doubt[1] < 0.02
+    assert doubt[20] > 0.05
+
+
 def test_what_is_masked_is_not_learnt():
     scan, step = ratio_scan(240)
     for late in range(100):
