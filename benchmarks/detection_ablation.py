@@ -67,7 +67,7 @@ def _tracked_level(spec: MonitorSpec) -> MonitorSpec:
 
 def _lags(spec: MonitorSpec) -> MonitorSpec:
     inner = DelayBank.add
-    _put(DelayBank, "add", lambda self, kernel: inner(self, SAME_WINDOW))
+    _put(DelayBank, "add", lambda self, kernel, **more: inner(self, SAME_WINDOW, **more))
     return spec
 
 
@@ -122,7 +122,7 @@ def _notes(spec: MonitorSpec) -> MonitorSpec:
 
 
 def _crowds(spec: MonitorSpec) -> MonitorSpec:
-    _put(Surge, "learn", lambda self, *arguments: False)
+    _put(Surge, "learn", lambda self, *arguments, **more: False)
     return spec
 
 
