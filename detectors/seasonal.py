@@ -85,7 +85,7 @@ class Basis:
 
         A holiday of one segment is none of the shop.
         """
-        return any(
+        return bool(self.notes) and any(
             note.kind == kind
             and note.start_ms <= moment_ms < note.end_ms + tail_ms
             and not (kind == "holiday" and note.scope)

@@ -171,18 +171,23 @@ class Kpi:
     currency: str | None = None
     horizon_ms: int | None = None
     kinds: frozenset[str] = field(init=False)
+    plain: tuple[str | None, str | None] = field(init=False, repr=False, compare=False)
+    """Numerator and denominator, where they are one counter."""
 
     def __post_init__(self) -> None:
         shared = frozenset(("session", "payment", "product"))
         for term in (*self.numerator, *(self.denominator or ())):
             shared &= counter_kinds(term.removeprefix("-")) or _WHOLE
         object.__setattr__(self, "kinds", shared)
+        object.__setattr__(self, "plain", (_plain(self.numerator), _plain(self.denominator or ())))
 
     def counts(self, counters: Mapping[str, float]) -> tuple[float, float | None]:
         """Successes and trials, unscaled; trials is None for a volume. An absent counter is zero."""
-        return _total(self.numerator, counters), None if self.denominator is None else _total(
-            self.denominator, counters
-        )
+        top, base = self.plain
+        successes = _total(self.numerator, counters) if top is None else counters.get(top, 0)
+        if base is not None:
+            return successes, counters.get(base, 0)
+        return successes, None if self.denominator is None else _total(self.denominator, counters)
 
     def value(self, counters: Mapping[str, float]) -> float | None:
         """The figure in its unit; None where the denominator is zero."""
@@ -248,10 +253,11 @@ def counters_of(
     return told
 
 
+def _plain(terms: tuple[str, ...]) -> str | None:
+    return terms[0] if len(terms) == 1 and terms[0][0] != "-" else None
+
+
 def _total(terms: tuple[str, ...], counters: Mapping[str, float]) -> float:
-    first = terms[0]
-    if len(terms) == 1 and first[0] != "-":
-        return counters.get(first, 0)
     total: float = 0
     for term in terms:
         if term[0] == "-":
