@@ -1,4 +1,4 @@
-"""Checkpoints: rows durable, then the snapshot, then the commit; and the way back after a rebalance."""
+"""Checkpoints: rows durable, then the snapshot, then the commit; and what is left of them after a rebalance."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from streams.live.ingest import Ingest, Lane
 from streams.live.logs import get_logger
 from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
-from streams.live.snapshots import Fence, Shelf, Snapshot, Stored, load_snapshots, pieces
+from streams.live.snapshots import Fence, Shelf, Snapshot, Stored, load_snapshots, pieces, read_traces
 from streams.live.trouble import records_lost
 from streams.telemetry.view import View
 
-__all__ = ["STEPS", "Checkpoints", "Recovered"]
+__all__ = ["STEPS", "Checkpoints", "Holding"]
 
 STEPS = ("state_copied", "rows_durable", "first_piece_sent", "snapshot_durable", "committed", "old_removed")
 """The steps of a checkpoint, each told when it is done; a crash between any two of them changes no row."""
@@ -43,15 +43,19 @@ class Committer(Protocol):
     async def commit_offsets(self, offsets: dict[TP, int]) -> bool: ...
 
 
-class Recovered(NamedTuple):
-    """Engines and where their sources are read on, by partition."""
+class Holding(NamedTuple):
+    """A partition in memory: what counts its records, and what is known of its snapshots."""
 
-    engines: dict[int, Engine]
-    offsets: dict[int, dict[str, int]]
+    lane: Lane
+    shelf: Shelf
 
 
 class Checkpoints:
     """Saves the state of the owned partitions and finds it again.
+
+    ``assigned``, ``recover``, ``open`` and ``leave`` follow each other from one generation of the group to the next. What
+    a worker has in memory when it leaves is taken up again where nobody else can have had the partition: the group has
+    given it to this worker in this generation and in the one before, and nobody else has written snapshots of it.
 
     Parameters
     ----------
@@ -74,14 +78,33 @@ class Checkpoints:
         self._now_ms = now_ms
         self._since_ms = now_ms() if settings.rebuild else 0
         self._shelves: dict[int, Shelf] = {}
+        self._held: dict[int, Holding] = {}
+        """What is in memory of partitions that are not open, as of this generation."""
+        self._generation = -1
+        self._is_settled = self._is_recovered = False
+        """Whether the group is not about to give out partitions anew, and whether those it gave are in memory."""
         self._uncertain: set[int] = set()
         """Partitions of which the last checkpoint may not have become durable."""
         self._lock = asyncio.Lock()
         self.committer: Committer | None = None
         self.on_step: Callable[[str, int], None] = lambda step, partition: None
 
-    async def recover(self, owned: Collection[int], partitions: int, generation: int) -> Recovered:
-        """Read the newest state of these partitions.
+    def assigned(self, given: Collection[TP], generation: int) -> None:
+        """The group has given these to this worker; what is in memory of other partitions is dropped.
+
+        All of it is, where a generation was missed: somebody else may have had any partition then.
+        """
+        follows = generation == self._generation + 1 > 0
+        topics = self._settings.source_topics
+        self._held = {
+            one: held
+            for one, held in self._held.items()
+            if follows and all(TP(topic, one) in given for topic in topics)
+        }
+        self._generation, self._is_settled, self._is_recovered = generation, generation >= 0, False
+
+    async def recover(self, owned: Collection[int], partitions: int) -> None:
+        """Have the newest state of these partitions in memory: what is there already, or what is on the topic.
 
         Parameters
         ----------
@@ -89,8 +112,6 @@ class Checkpoints:
             Partitions that now belong to this worker.
         partitions
             How many the sources have.
-        generation
-            Of the consumer group.
 
         Raises
         ------
@@ -98,29 +119,50 @@ class Checkpoints:
             The state cannot be used: other configuration, other number of partitions, recreated topics.
         """
         async with self._lock:
+            generation = self._generation
+            kept = await self._kept(owned)
             found = await load_snapshots(
-                self._settings.client_args, self._settings.snapshots_topic, owned, self._since_ms
+                self._settings.client_args,
+                self._settings.snapshots_topic,
+                [one for one in owned if one not in kept],
+                self._since_ms,
             )
-            started = time.monotonic()
-            # In a thread, as this takes seconds where there is much: the worker goes on telling that it is alive.
-            engines = {one: await asyncio.to_thread(self._engine, one, found[one], partitions) for one in owned}
-            for engine in engines.values():
-                engine.chain.pace = self._settings.snapshot_pace
-            offsets = await self._positions(engines, found)
-            if links := sum(len(one.links) for one in found.values()):
-                took = time.monotonic() - started
-                logger.info("restored partitions=%s snapshots=%d seconds=%.1f", sorted(engines), links, took)
-            self.own(found, generation)
-        return Recovered(engines, offsets)
+            engines = await self._restored(found, partitions)
+            wanted = {one: engine.resume_offsets for one, engine in engines.items()}
+            wanted |= {one: held.lane.taken for one, held in kept.items()}
+            told = {one: stored.snapshot.offsets for one, stored in found.items() if stored.snapshot is not None}
+            offsets = await self._positions(wanted, told | {one: held.lane.taken for one, held in kept.items()})
+            if generation != self._generation:
+                return  # these may be another's by now
+            for one, (lane, shelf) in kept.items():
+                lane.taken.update(offsets[one])
+                shelf.renew(generation)
+            restored = {
+                one: Holding(Lane.of(engine, offsets[one]), Shelf(found[one], Fence(found[one].epoch + 1, generation)))
+                for one, engine in engines.items()
+            }
+            self._uncertain -= set(restored)
+            self.hold(kept | restored)
 
-    def own(self, found: Mapping[int, Stored], generation: int) -> None:
-        """Save these partitions from now on, behind what was found of each."""
-        self._uncertain = set()
-        self._shelves = {one: Shelf(stored, Fence(stored.epoch + 1, generation)) for one, stored in found.items()}
+    def hold(self, holdings: Mapping[int, Holding]) -> None:
+        """Have these in memory, as the truth of this generation; they are not open yet."""
+        self._held, self._is_recovered = dict(holdings), self._is_settled
 
-    def forget(self) -> None:
-        """The partitions are gone: nothing of them may be written any more."""
+    def open(self, partitions: int) -> bool:
+        """Count and save what was recovered; False where the group has begun anew to give out partitions, of so many."""
+        if not self._is_recovered:
+            return False
+        self._shelves = {one: held.shelf for one, held in self._held.items()}
+        self._ingest.open({one: held.lane for one, held in self._held.items()}, partitions)
+        self._held = {}
+        return True
+
+    def leave(self) -> None:
+        """The group gives out its partitions anew: nothing may be counted or written until it has."""
+        lanes, self._is_settled, self._is_recovered = self._ingest.lanes, False, False
+        self._held |= {one: Holding(lanes[one], shelf) for one, shelf in self._shelves.items() if one in lanes}
         self._shelves = {}
+        self._ingest.close()
 
     async def save(self) -> int:
         """Save every owned partition that has changed; returns the bytes written."""
@@ -128,7 +170,7 @@ class Checkpoints:
         async with self._lock:
             for partition, shelf in list(self._shelves.items()):
                 lane = self._ingest.lanes.get(partition)
-                if lane is not None and lane.dirty:
+                if lane is not None and (lane.dirty or partition in self._uncertain):
                     written += await self._save(partition, lane, shelf)
         return written
 
@@ -168,6 +210,7 @@ class Checkpoints:
         records = await asyncio.to_thread(lambda: list(pieces(snapshot, settings.snapshot_piece_bytes)))
         if self._shelves.get(partition) is not shelf:
             return 0
+        shelf.expect(key for key, _ in records)
         for number, (key, value) in enumerate(records):
             self._outbox.put(partition, settings.snapshots_topic, key, value, partition)
             if not number:
@@ -176,7 +219,7 @@ class Checkpoints:
                 self.on_step("first_piece_sent", partition)
         await self._outbox.settled(partition)
         self.on_step("snapshot_durable", partition)
-        shelf.keep(snapshot, (key for key, _ in records))
+        shelf.keep(snapshot, (key for key, _ in records), self._outbox.end_of(settings.snapshots_topic, partition))
         self._uncertain.discard(partition)
         size = sum(len(value) for _, value in records)
         self._view.snapshot_saved(partition, moment_ms=snapshot.saved_ms, size_bytes=size)
@@ -193,6 +236,30 @@ class Checkpoints:
         if self.committer is None:
             return True
         return await self.committer.commit_offsets({TP(topic, partition): one for topic, one in offsets.items()})
+
+    async def _kept(self, owned: Collection[int]) -> dict[int, Holding]:
+        """What is in memory of these partitions and nobody else has written of."""
+        settings = self._settings
+        held = {one: holding for one, holding in self._held.items() if one in owned}
+        starts = {one: max(0, holding.shelf.known_to - 1) for one, holding in held.items()}
+        traces = await read_traces(settings.client_args, settings.snapshots_topic, starts)
+        kept = {one: holding for one, holding in held.items() if holding.shelf.is_untouched(traces[one])}
+        if kept:
+            logger.info("kept partitions=%s", sorted(kept))
+        if foreign := sorted(set(held) - set(kept)):
+            logger.warning("not_kept partitions=%s: somebody else has written snapshots of them", foreign)
+        return kept
+
+    async def _restored(self, found: Mapping[int, Stored], partitions: int) -> dict[int, Engine]:
+        started = time.monotonic()
+        # In a thread, as this takes seconds where there is much: the worker goes on telling that it is alive.
+        engines = {one: await asyncio.to_thread(self._engine, one, found[one], partitions) for one in found}
+        for engine in engines.values():
+            engine.chain.pace = self._settings.snapshot_pace
+        if links := sum(len(one.links) for one in found.values()):
+            took = time.monotonic() - started
+            logger.info("restored partitions=%s snapshots=%d seconds=%.1f", sorted(engines), links, took)
+        return engines
 
     def _engine(self, partition: int, stored: Stored, partitions: int) -> Engine:
         snapshot = stored.snapshot
@@ -211,27 +278,29 @@ class Checkpoints:
         except StateError as error:
             raise StateError(error.problem, key=error.key, value=error.value, way_out=REBUILD) from error
 
-    async def _positions(self, engines: dict[int, Engine], found: dict[int, Stored]) -> dict[int, dict[str, int]]:
+    async def _positions(
+        self, wanted: Mapping[int, Mapping[str, int]], told: Mapping[int, Mapping[str, int]]
+    ) -> dict[int, dict[str, int]]:
+        """Where each source is read on: from the wanted offset, or the first kept one; ``told`` has been there."""
         settings = self._settings
         expected = {
-            (topic, partition): stored.snapshot.offsets.get(topic, 0)
-            for partition, stored in found.items()
-            if stored.snapshot is not None
+            (topic, partition): offsets.get(topic, 0)
+            for partition, offsets in told.items()
             for topic in settings.source_topics
         }
-        bounds = await log_bounds(settings.client_args, settings.source_topics, engines, expected)
-        positions: dict[int, dict[str, int]] = {partition: {} for partition in engines}
+        bounds = await log_bounds(settings.client_args, settings.source_topics, wanted, expected)
+        positions: dict[int, dict[str, int]] = {partition: {} for partition in wanted}
         for (topic, partition), (start, end) in bounds.items():
             if end < expected.get((topic, partition), 0):
                 raise StateError(
-                    f"the log ends at {end}, before the stored state ({expected[topic, partition]}): "
+                    f"the log ends at {end}, before what was read of it ({expected[topic, partition]}): "
                     "the topic has been recreated",
                     key="topic",
                     value=f"{topic}[{partition}]",
                     way_out=REBUILD,
                 )
-            wanted = engines[partition].resume_offsets.get(topic, start)
-            if lost := records_lost(topic, partition, wanted, start):
+            offset = wanted[partition].get(topic, start)
+            if lost := records_lost(topic, partition, offset, start):
                 self._ingest.sources.report(lost)
-            positions[partition][topic] = max(wanted, start)
+            positions[partition][topic] = max(offset, start)
         return positions

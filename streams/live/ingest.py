@@ -76,6 +76,16 @@ class Lane:
     dirty: bool = True
     """Whether anything has changed since the last snapshot."""
 
+    @classmethod
+    def of(cls, engine: Engine, start: Mapping[str, int]) -> Lane:
+        """The lane of an engine, new or restored, whose sources are read on from there."""
+        return cls(engine, dict(start), dict(start), counted_before=engine.counts)
+
+    def begin(self, now: float) -> None:
+        """Go on with a reader that has sought to where the lane stands, and knows of nothing that was asked before."""
+        self.active_at = now
+        self.paused, self.level_at, self.sent_back = set(), {}, {}
+
     def next_offset(self, topic: str) -> int:
         """First offset of a source that the engine has not absorbed."""
         return max(self.start[topic], self.engine.next_offsets.get(topic, 0))
@@ -119,26 +129,14 @@ class Ingest:
         """Records taken by this process."""
         self.reader: Reader | None = None
 
-    def open(self, engines: Mapping[int, Engine], offsets: Mapping[int, Mapping[str, int]], partitions: int) -> None:
-        """Own these partitions from now on.
-
-        Parameters
-        ----------
-        engines
-            By partition, restored or new.
-        offsets
-            Where each source is read on, by partition.
-        partitions
-            Number of partitions of the sources.
-        """
+    def open(self, lanes: Mapping[int, Lane], partitions: int) -> None:
+        """Own these lanes, by partition, from now on; the sources have so many partitions."""
         self.partitions = partitions
-        now = self._monotonic()
-        self.lanes = {
-            one: Lane(engine, dict(offsets[one]), dict(offsets[one]), active_at=now) for one, engine in engines.items()
-        }
-        self._view.assigned(sorted(engines), partitions)
-        self.sources.open(engines, partitions)
-        for partition in engines:
+        self.lanes = dict(lanes)
+        self._view.assigned(sorted(lanes), partitions)
+        self.sources.open(lanes, partitions)
+        for partition, lane in lanes.items():
+            lane.begin(self._monotonic())
             self._tell(partition)
 
     def close(self) -> None:

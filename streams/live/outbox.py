@@ -64,6 +64,7 @@ class Outbox:
         self._short = asyncio.Event()
         self._short.set()
         self._unsettled: defaultdict[int, set[asyncio.Future[None]]] = defaultdict(set)
+        self._ends: dict[tuple[str, int], int] = {}
         self._failure: BaseException | None = None
 
     async def start(self) -> None:
@@ -131,6 +132,10 @@ class Outbox:
         if waiting:
             await asyncio.gather(*waiting)
 
+    def end_of(self, topic: str, partition: int) -> int:
+        """Offset behind the last durable record that was written there; 0 where none was."""
+        return self._ends.get((topic, partition), 0)
+
     async def _write(self) -> None:
         while True:
             await self._wake.wait()
@@ -147,7 +152,7 @@ class Outbox:
                 except Exception as error:
                     self._settle(parcel.done, error)
                 else:
-                    sent.add_done_callback(partial(self._sent, parcel.done))
+                    sent.add_done_callback(partial(self._sent, parcel))
 
     async def _send(self, parcel: _Parcel) -> asyncio.Future[Any]:
         """Hand a parcel to the producer; the future is done when the broker has it."""
@@ -162,8 +167,12 @@ class Outbox:
         batch.close()  # so that it does not wait for more
         return await self._producer.send_batch(batch, parcel.topic, partition=partition)  # type: ignore[no-any-return]
 
-    def _sent(self, done: asyncio.Future[None], sent: asyncio.Future[Any]) -> None:
-        self._settle(done, _error_of(sent))
+    def _sent(self, parcel: _Parcel, sent: asyncio.Future[Any]) -> None:
+        error = _error_of(sent)
+        if error is None:
+            first = sent.result()
+            self._ends[first.topic, first.partition] = first.offset + len(parcel.letters)
+        self._settle(parcel.done, error)
 
     def _settle(self, done: asyncio.Future[None], error: BaseException | None) -> None:
         if done.done():

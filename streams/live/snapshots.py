@@ -14,14 +14,26 @@ import zstandard
 from streams.errors import StateError
 from streams.kafka import read_topic
 
-__all__ = ["PIECE_BYTES", "Fence", "Place", "Shelf", "Snapshot", "Stored", "gather", "load_snapshots", "pieces"]
+__all__ = [
+    "PIECE_BYTES",
+    "Fence",
+    "Place",
+    "Shelf",
+    "Snapshot",
+    "Stored",
+    "Trace",
+    "gather",
+    "load_snapshots",
+    "pieces",
+    "read_traces",
+]
 
 VERSION: Final = 2
 PIECE_BYTES: Final = 700_000
 """Well below the 1 MiB that brokers and clients take by default."""
 
 COMPRESS_FROM: Final = 16_384
-KEY: Final = re.compile(rb"\d+/(?P<epoch>\d{1,15})/\d+/\d+/\d+")
+KEY: Final = re.compile(rb"\d+/(?P<epoch>\d{1,15})/(?P<generation>\d{1,15})/\d+/\d+")
 REBUILD: Final = "start with --rebuild, which computes the state anew from the source topics"
 
 
@@ -42,6 +54,14 @@ class Place(NamedTuple):
     epoch: int
     generation: int
     sequence: int
+
+
+class Trace(NamedTuple):
+    """That a record stands on the topic."""
+
+    offset: int
+    key: bytes | None
+    is_removal: bool
 
 
 class Snapshot(NamedTuple):
@@ -130,6 +150,8 @@ class Stored:
     """The highest."""
     keys: dict[bytes, Place | None] = field(default_factory=dict)
     """All keys, and which snapshot's piece each has."""
+    end: int = 0
+    """Offset behind the last record that was read."""
 
     def states(self) -> Sequence[bytes]:
         """The states of the links, each unpacked when it is asked for: together they are large."""
@@ -164,6 +186,10 @@ class Shelf:
 
     def __init__(self, stored: Stored, fence: Fence) -> None:
         self.fence = fence
+        self.known_to = stored.end
+        """Offset up to which nobody else's records can be there that were not loaded."""
+        self._written_to = stored.end
+        self._fences = {fence}
         self._keys = dict(stored.keys)
         self._chain = [link.head.place for link in stored.links]
         """The newest durable snapshot behind those that it needs."""
@@ -178,8 +204,13 @@ class Shelf:
         slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
         return Place(*self.fence, self._sequence), slot, self._chain[-1] if behind else None
 
-    def keep(self, snapshot: Snapshot, keys: Iterable[bytes]) -> None:
-        """A snapshot is durable, under these keys."""
+    def expect(self, keys: Iterable[bytes]) -> None:
+        """These keys are about to be written; until ``keep``, nobody needs what is there."""
+        self._keys.update(dict.fromkeys(keys))
+
+    def keep(self, snapshot: Snapshot, keys: Iterable[bytes], end: int) -> None:
+        """A snapshot is durable, under these keys; ``end`` is the offset behind its last piece."""
+        self._written_to = end
         self._chain = [*self._chain[len(self._chain) - snapshot.behind :], snapshot.place]
         self._slots[snapshot.place] = snapshot.slot
         self._needed.add(snapshot.place)
@@ -190,12 +221,34 @@ class Shelf:
 
         The newest snapshot and the one before it stay whole, as far as the latter is.
         """
+        # The group has taken the commit: when that snapshot was written, the partition was still this writer's.
+        self.known_to = self._written_to
         gone = sorted(key for key, place in self._keys.items() if place not in self._needed)
         for key in gone:
             del self._keys[key]
         self._needed = set(self._chain)
         self._slots = {place: slot for place, slot in self._slots.items() if place in self._needed}
         return gone
+
+    def is_untouched(self, traces: Sequence[Trace]) -> bool:
+        """Whether nobody but this writer has written since ``known_to``.
+
+        Parameters
+        ----------
+        traces
+            Of the topic as it is now, from the record before ``known_to`` on: where that is missing, the topic may be
+            another one.
+        """
+        if self.known_to and (not traces or traces[0].offset != self.known_to - 1):
+            return False
+        told = (KEY.fullmatch(one.key or b"") for one in traces if one.offset >= self.known_to and not one.is_removal)
+        return all(key is None or Fence(int(key["epoch"]), int(key["generation"])) in self._fences for key in told)
+
+    def renew(self, generation: int) -> None:
+        """Go on in another generation of the group, with a fence above that of any who may have loaded meanwhile."""
+        self.fence = Fence(self.fence.epoch + 1, generation)
+        self._fences.add(self.fence)
+        self._slots = {}  # a slot is of one fence
 
 
 def pieces(snapshot: Snapshot, piece_bytes: int = PIECE_BYTES) -> Iterator[tuple[bytes, bytes]]:
@@ -265,7 +318,17 @@ async def load_snapshots(
         async for partition, batch in read_topic(client_args, topic, partitions):
             for record in batch:
                 topics[partition].take(record.key, record.value, record.timestamp)
+            topics[partition].end = batch[-1].offset + 1
     return {partition: one.stored(written_since_ms) for partition, one in topics.items()}
+
+
+async def read_traces(client_args: Mapping[str, Any], topic: str, starts: Mapping[int, int]) -> dict[int, list[Trace]]:
+    """What stands in partitions of the topic from these offsets to their ends as they are now."""
+    traces: dict[int, list[Trace]] = {partition: [] for partition in starts}
+    if starts:
+        async for partition, batch in read_topic(client_args, topic, starts, starts):
+            traces[partition] += [Trace(record.offset, record.key, record.value is None) for record in batch]
+    return traces
 
 
 class _Topic:
@@ -274,6 +337,7 @@ class _Topic:
     def __init__(self) -> None:
         self._latest: dict[bytes, tuple[bytes, int]] = {}
         self._epoch = 0
+        self.end = 0
 
     def take(self, key: bytes | None, value: bytes | None, append_ms: int) -> None:
         """One record; a key that is none of ours is somebody else's."""
@@ -288,7 +352,7 @@ class _Topic:
 
     def stored(self, written_since_ms: int) -> Stored:
         """What all of it comes to."""
-        stored = Stored(epoch=self._epoch)
+        stored = Stored(epoch=self._epoch, end=self.end)
         found: dict[Place, dict[int, tuple[Head, bytes]]] = {}
         for key, (value, append_ms) in self._latest.items():
             told, _, part = value.partition(b"\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import faust
@@ -37,7 +37,9 @@ class Hooks(NamedTuple):
     before_revoke: Callable[[], Awaitable[object]]
     """Awaited, for 5 s at most, while the partitions still belong to this worker."""
     revoked: Callable[[], None]
-    """The partitions are gone: what is in memory is not the truth any more."""
+    """The partitions are given out anew: until they are, nothing of them may be counted or written."""
+    assigned: Callable[[Collection[TP], int], None]
+    """Told at once which partitions this worker has now, and in which generation of the group."""
 
 
 class Standing(NamedTuple):
@@ -196,6 +198,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 self.log.warning("no last snapshot before the partitions were revoked: %r", error)
         self.hooks.revoked()
         await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self.hooks.assigned(assigned, generation_id)
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def verify_all_partitions_active(self) -> None:
         """Do nothing: Faust compares clocks of two kinds here; the worker has a watchdog of its own."""

@@ -149,7 +149,7 @@ class Worker:
         self._stop.set()
 
     async def _run_app(self) -> int:
-        hooks = Hooks(self._positions, self._save, self._on_revoked)
+        hooks = Hooks(self._positions, self._save, self._on_revoked, self.checkpoints.assigned)
         handlers = dict.fromkeys(self.settings.source_topics, self._on_source) | {self._kpi.topic: self._on_kpi}
         self._app = app = build_app(self.settings, hooks, handlers, self.fail, self._datadir)
         self.ingest.reader = self.checkpoints.committer = app.consumer
@@ -294,16 +294,15 @@ class Worker:
             )
         if added := unowned_partitions(self.settings, partitions, self._partitions):
             raise added
-        recovered = await self.checkpoints.recover(sorted(partitions), self._partitions, generation)
+        await self.checkpoints.recover(sorted(partitions), self._partitions)
         start = 0
         if self._kpi in assigned:
             since_ms = _now_ms() - self.settings.judge_history_ms
             start = await first_offset_since(self.settings.client_args, self._kpi.topic, 0, since_ms)
             await self.keeper.load(self._partitions)
             legacy = await legacy_of(self.settings, self.watch.left_at)
-        if app.consumer_generation_id != generation:
+        if app.consumer_generation_id != generation or not self.checkpoints.open(self._partitions):
             return
-        self.ingest.open(recovered.engines, recovered.offsets, self._partitions)
         if self._kpi in assigned:
             self.watch.open(start, self._partitions, legacy.calendar, legacy.standing, legacy.kpi_end)
             self.announcements.read_up_to(legacy.calendar_offset)
@@ -321,8 +320,7 @@ class Worker:
         await asyncio.gather(self.checkpoints.save(), self.keeper.save())
 
     def _on_revoked(self) -> None:
-        self.checkpoints.forget()
-        self.ingest.close()
+        self.checkpoints.leave()
         self.watch.close()
         self.view.starting()
         self.vitals.rebalancing_since = time.monotonic()

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
@@ -10,62 +9,15 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 
 from streams.errors import StateError
 from streams.kafka import log_bounds, read_topic
-from streams.live.checkpoint import Checkpoints
-from streams.live.ingest import Ingest
-from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
 from streams.live.sources import check_sources
 from streams.live.topics import ensure_topics
-from streams.live.transport import Standing
-from streams.telemetry.view import View
 from tests.support.live import WorkerProcess, metrics, produce, settings_of, until
+from tests.support.parts import Parts
 from tests.support.shop_log import shop_log
 
 kafka_alone = pytest.mark.parametrize("broker", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
 """For what the embedded broker cannot do: remove records, add partitions, tell a reader that its offset is gone."""
-
-
-class AtEnd:
-    """A reader that has read everything."""
-
-    def standing(self, _: Any) -> Standing:
-        return Standing(1 << 40, 1 << 40, 1 << 62)
-
-    def pause_partitions(self, _: Any) -> None: ...
-
-    def resume_partitions(self, _: Any) -> None: ...
-
-    def read_again(self, *_: Any) -> None: ...
-
-
-class Parts:
-    """What a worker holds its state with, without its consumer."""
-
-    def __init__(self, settings: LiveSettings) -> None:
-        self.settings, self.view = settings, View()
-        self.outbox = Outbox(settings.client_args, lambda error: None)
-        self.ingest = Ingest(settings, self.outbox, self.view, now_ms=now_ms, monotonic=time.monotonic)
-        self.ingest.reader = AtEnd()
-        self.checkpoints = Checkpoints(settings, self.ingest, self.outbox, self.view, now_ms=now_ms)
-
-    async def recover(self) -> None:
-        recovered = await self.checkpoints.recover([0], 1, 1)
-        self.ingest.open(recovered.engines, recovered.offsets, 1)
-
-    async def count_and_save(self) -> dict[str, int]:
-        """Take all that is there, and make the state durable; returns where it would be read on."""
-        await self.outbox.start()
-        await self.recover()
-        for topic in self.settings.source_topics:
-            async for _, records in read_topic(self.settings.client_args, topic, [0]):
-                self.ingest.take(topic, 0, records)
-        assert await self.checkpoints.save()
-        await self.outbox.stop(5.0)
-        return dict(self.ingest.lanes[0].engine.resume_offsets)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @pytest.fixture
@@ -122,7 +74,7 @@ def test_records_that_retention_removed_during_a_stop_are_told_with_their_number
         told = f"{end - before} records were removed before they were read, the log begins at {end}"
         assert await findings(shop) == [("warning", f"{clicks}[0]", told)]
         after = Parts(shop)
-        await after.recover()
+        await after.own()
         seen = after.view.snapshot()
         assert (seen.totals["trouble.records_lost"], seen.totals["lost"]) == (1, end - needed)
         assert list(seen.troubles) == [("records_lost", clicks, 0)]
@@ -138,7 +90,7 @@ def test_a_gap_is_a_loss_where_the_log_begins_behind_it_and_none_where_nothing_w
         records = [one async for _, batch in read_topic(shop.client_args, clicks, [0]) for one in batch]
         parts = Parts(shop)
         await parts.outbox.start()
-        await parts.recover()
+        await parts.own()
         # Markers of transactions take offsets without being records.
         parts.ingest.take(clicks, 0, records[3:7])
         await parts.ingest.sources.look()
@@ -157,7 +109,7 @@ def test_partitions_that_are_added_are_told(shop: LiveSettings) -> None:
     async def check() -> None:
         clicks = shop.source_topics[0]
         parts = Parts(shop)
-        await parts.recover()
+        await parts.own()
         admin = AIOKafkaAdminClient(**shop.client_args)
         await admin.start()
         try:
@@ -181,7 +133,7 @@ def test_a_topic_that_was_recreated_during_a_stop_is_refused(shop: LiveSettings)
         assert (level, subject) == ("error", f"{clicks}[0]")
         assert "recreated" in problem
         with pytest.raises(StateError, match=r"recreated.*--rebuild"):
-            await Parts(shop).recover()
+            await Parts(shop).own()
 
     asyncio.run(check())
 
@@ -197,4 +149,4 @@ def test_a_topic_that_is_recreated_under_a_running_worker_ends_it_and_the_next_o
         assert worker.wait(60) in (3, 4), worker.log
         assert "recreated" in worker.log or "deleted" in worker.log
     with pytest.raises(StateError, match=r"recreated.*--rebuild"):
-        asyncio.run(Parts(shop).recover())
+        asyncio.run(Parts(shop).own())

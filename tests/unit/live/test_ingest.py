@@ -8,7 +8,7 @@ from faust.types import TP
 
 from streams.engine.engine import Engine
 from streams.engine.spec import EngineSpec, SourceSpec
-from streams.live.ingest import HIGH_RECORDS, Ingest
+from streams.live.ingest import HIGH_RECORDS, Ingest, Lane
 from streams.live.settings import LiveSettings
 from streams.live.transport import Standing
 from streams.telemetry.view import View
@@ -63,7 +63,7 @@ class Case:
             monotonic=lambda: self.seconds,
         )
         self.ingest.reader = self.broker
-        self.ingest.open({0: self.engine}, {0: {"clicks": 0, "orders": 0}}, 4)
+        self.ingest.open({0: Lane.of(self.engine, {"clicks": 0, "orders": 0})}, 4)
 
     def answer(self, topic: str, position: int, end: int, at_ms: int) -> None:
         self.broker.answers[topic] = Standing(position, end, NOW_MS + at_ms)
@@ -241,7 +241,7 @@ def test_append_times_ahead_of_the_clock_are_bounded_by_it() -> None:
     ahead.timestamp = NOW_MS + 3_600_000
     ahead.value = orjson.dumps({"event_type": "page_view", "event_time": NOW_MS + 20_000, "session_id": "s"})
     case.broker.answers = {"clicks": Standing(1, 1, NOW_MS)}
-    case.ingest.open({0: case.engine}, {0: {"clicks": 0}}, 4)
+    case.ingest.open({0: Lane.of(case.engine, {"clicks": 0})}, 4)
     case.ingest.take("clicks", 0, [ahead])
     assert case.engine.counts["clamped"] == 1
     assert case.engine.stream_ms == NOW_MS + 10_000

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from streams.errors import StateError
-from streams.live.snapshots import PIECE_BYTES, Fence, Place, Shelf, Snapshot, Stored, gather, pieces
+from streams.live.snapshots import PIECE_BYTES, Fence, Place, Shelf, Snapshot, Stored, Trace, gather, pieces
 
 NOISE = random.Random(3).randbytes(PIECE_BYTES * 2 + 17)
 FIRST = Fence(1, 5)
@@ -39,21 +39,32 @@ class Writer:
     """A worker that saves links of these lengths, on a topic that is a list."""
 
     def __init__(self, log: Records, fence: Fence) -> None:
-        self.log, self.shelf = log, Shelf(gather(log), fence)
+        stored = gather(log)
+        stored.end = len(log)
+        self.log, self.shelf = log, Shelf(stored, fence)
         self.last: Snapshot | None = None
+        """The newest that it has made durable."""
         self.chain = [one.head.place for one in gather(log).links]
 
     def save(self, behind: int, *, size: int = 10, is_committed: bool = True, cut: int | None = None) -> None:
         place, slot, previous = self.shelf.next(behind)
         snapshot = Snapshot(3, 4, place, slot, {}, 0, behind, previous, f"{place}".encode() * size)
         told = list(pieces(snapshot, 150))
+        self.shelf.expect(key for key, _ in told)
         self.log += [(key, value, 0) for key, value in told[:cut]]
         if cut is None:
-            self.shelf.keep(snapshot, [key for key, _ in told])
+            self.shelf.keep(snapshot, [key for key, _ in told], len(self.log))
             self.last = snapshot
             self.chain = [*self.chain[len(self.chain) - behind :], place]
             if is_committed:
                 self.log += [(key, None, 0) for key in self.shelf.let_go()]
+
+
+    def is_untouched(self) -> bool:
+        """Whether nobody else has written, as a compacted topic tells it."""
+        last = {key: offset for offset, (key, _, _) in enumerate(self.log)}
+        traces = [Trace(offset, key, self.log[offset][1] is None) for key, offset in last.items()]
+        return self.shelf.is_untouched(sorted(one for one in traces if one.offset >= self.shelf.known_to - 1))
 
 
 def states(stored: Stored) -> Iterable[bytes]:
@@ -211,7 +222,7 @@ def test_any_course_of_owners_stale_writers_and_crashes_leaves_the_newest_durabl
         log: Records = []
         owner = Writer(log, FIRST)
         stale: list[Writer] = []
-        for epoch in range(2, 6):
+        for generation in range(6, 10):
             for _ in range(rng.randint(0, 6)):
                 owner.save(any_behind(owner, rng), size=rng.randint(1, 9), is_committed=rng.random() < 0.8)
                 if stale and rng.random() < 0.5:
@@ -222,8 +233,97 @@ def test_any_course_of_owners_stale_writers_and_crashes_leaves_the_newest_durabl
                 assert found == owner.last
             if rng.random() < 0.5:
                 owner.save(any_behind(owner, rng), cut=1, size=30)
+            if rng.random() < 0.4 and owner.is_untouched():
+                owner.shelf.renew(generation)
+                owner.save(0)
+                continue
             stale.append(owner)
-            owner = Writer(log, Fence(epoch, rng.randint(1, 9)))
+            owner = Writer(log, Fence(gather(log).epoch + 1, generation))
+
+
+def test_a_writer_that_finds_nobody_elses_writing_has_the_newest_state() -> None:
+    found = set[bool]()
+    for seed in range(300):
+        rng = random.Random(seed)
+        log: Records = []
+        writers = [Writer(log, FIRST)]
+        for generation in range(6, 11):
+            owner = writers[-1]
+            for _ in range(rng.randint(0, 4)):
+                owner.save(any_behind(owner, rng), is_committed=rng.random() < 0.8, cut=rng.choice([None, None, 1]))
+            for one in writers:
+                if rng.random() < 0.3:  # frozen, and writing on: the group takes no commit from it
+                    one.save(any_behind(one, rng), is_committed=one is owner)
+            for one in writers:
+                is_untouched = one.is_untouched()
+                found.add(is_untouched)
+                if is_untouched and one.last:
+                    assert gather(compacted(log)).snapshot == one.last
+            writers.append(Writer(log, Fence(gather(log).epoch + 1, generation)))
+    assert found == {True, False}
+
+
+def written(*behinds: int) -> Writer:
+    writer = Writer([], FIRST)
+    for behind in behinds:
+        writer.save(behind)
+    return writer
+
+
+def test_what_a_writer_has_removed_of_others_and_what_is_none_of_ours_is_not_somebody_elses_writing() -> None:
+    first = written(0, 1, 2)
+    second = Writer(first.log, Fence(2, 6))
+    for behind in (0, 0, 1):
+        second.save(behind)
+    first.log.append((b"judge/0/0", b"{}", 0))
+    assert any(value is None for _, value, _ in first.log)
+    assert second.is_untouched()
+    assert not first.is_untouched()
+
+
+def test_a_frozen_writer_is_not_deceived_by_what_it_has_written_itself_behind_the_next_owner() -> None:
+    frozen = written(0, 1)
+    Writer(frozen.log, Fence(2, 6)).save(2)
+    frozen.save(2, is_committed=False)
+    frozen.save(0, is_committed=False)
+    assert not frozen.is_untouched()
+
+
+def test_even_one_piece_of_another_writer_is_a_reason_to_load_again() -> None:
+    for fence in (Fence(2, 6), Fence(1, 4), Fence(1, 6)):
+        writer = written(0, 1)
+        Writer(writer.log, fence).save(0, cut=1, size=90)
+        assert not writer.is_untouched()
+
+
+def test_a_topic_that_was_recreated_or_lacks_the_last_record_is_loaded_again() -> None:
+    writer = written(0, 1)
+    end = writer.shelf.known_to
+    assert end == len(writer.log)
+    assert not writer.shelf.is_untouched([])
+    assert not writer.shelf.is_untouched([Trace(end, b"3/1/5/0/0", False)])
+    assert writer.shelf.is_untouched([Trace(end - 1, b"3/1/5/0/0", False)])
+    assert Shelf(Stored(), FIRST).is_untouched([])
+
+
+def test_a_writer_that_goes_on_in_another_generation_is_above_who_loaded_the_same_state() -> None:
+    writer = written(0, 1, 2)
+    other = Writer(list(writer.log), Fence(gather(writer.log).epoch + 1, 6))
+    writer.shelf.renew(7)
+    assert writer.is_untouched()
+    writer.save(1)
+    other.log = writer.log
+    other.save(0, is_committed=False)
+    assert gather(compacted(writer.log)).snapshot == writer.last
+    assert {place.epoch for place in gather(writer.log).keys.values() if place} == {1, 2}
+
+
+def test_what_a_broken_save_has_left_is_removed_with_the_next_commit() -> None:
+    writer = written(0)
+    writer.save(0, cut=2, size=90)
+    writer.shelf.renew(6)
+    writer.save(0)
+    assert {place.sequence for place in gather(writer.log).keys.values() if place} == {1, 3}
 
 
 def any_behind(writer: Writer, rng: random.Random) -> int:

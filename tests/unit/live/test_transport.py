@@ -30,7 +30,7 @@ async def nothing(*_: Any) -> None:
 
 
 def app_of(tmp_path: Path, positions: dict[TP, int]) -> faust.App:
-    hooks = Hooks(lambda: positions, nothing, lambda: None)
+    hooks = Hooks(lambda: positions, nothing, lambda: None, lambda given, generation: None)
     settings = LiveSettings(bootstrap="127.0.0.1:1")
     return build_app(settings, hooks, dict.fromkeys(settings.source_topics, nothing), lambda _: None, tmp_path)
 
