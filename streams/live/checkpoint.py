@@ -53,9 +53,9 @@ class Holding(NamedTuple):
 class Checkpoints:
     """Saves the state of the owned partitions and finds it again.
 
-    ``assigned``, ``recover``, ``open`` and ``leave`` follow each other from one generation of the group to the next. What
-    a worker has in memory when it leaves is taken up again where nobody else can have had the partition: the group has
-    given it to this worker in this generation and in the one before, and nobody else has written snapshots of it.
+    ``assigned``, ``recover``, ``open`` and ``leave`` follow each other from one generation of the group to the next.
+    What a worker has in memory when it leaves is taken up again where nobody else can have had the partition: the group
+    has given it to this worker in this generation and in the one before, and nobody else has written snapshots of it.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class Checkpoints:
         self._held, self._is_recovered = dict(holdings), self._is_settled
 
     def open(self, partitions: int) -> bool:
-        """Count and save what was recovered; False where the group has begun anew to give out partitions, of so many."""
+        """Count and save what was recovered, of so many; False where partitions are about to be given out anew."""
         if not self._is_recovered:
             return False
         self._shelves = {one: held.shelf for one, held in self._held.items()}

@@ -1,7 +1,6 @@
 """Over a rebalance a worker keeps the engines of partitions that stay with it, and only where nobody else had them."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,31 +9,20 @@ import pytest
 from streams.kafka import log_bounds
 from streams.live.settings import LiveSettings
 from streams.live.topics import ensure_topics
-from tests.faults.scraper import partitions_told
-from tests.support.live import (
-    WorkerProcess,
-    metrics,
-    produce,
-    produce_unseen,
-    replayed,
-    set_up_topics,
-    settings_of,
-    until,
-    until_rows,
-)
+from tests.support.live import produce, settings_of
 from tests.support.parts import Parts
-from tests.support.shop_log import START_MS, Record, shop_log
+from tests.support.shop_log import START_MS, shop_log
 
 MINUTE_MS = 60_000
 
-
-def part_of(settings: LiveSettings, part: int) -> list[Record]:
-    """Some records of this part of a day."""
-    return shop_log(part, 60, 20, *settings.source_topics, START_MS + part * 40 * MINUTE_MS)
+kafka_alone = pytest.mark.parametrize("broker", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+"""What follows from the log alone."""
 
 
 def write(settings: LiveSettings, part: int) -> None:
-    produce(settings.bootstrap, part_of(settings, part))
+    """Write some records of this part of a day."""
+    start_ms = START_MS + part * 40 * MINUTE_MS
+    produce(settings.bootstrap, shop_log(part, 60, 20, *settings.source_topics, start_ms))
 
 
 @pytest.fixture
@@ -89,6 +77,7 @@ def test_an_engine_that_is_kept_reads_on_where_it_was_and_the_next_owner_restore
     asyncio.run(check())
 
 
+@kafka_alone
 def test_a_worker_restores_what_another_one_has_written_even_where_the_group_knows_of_none(shop: LiveSettings) -> None:
     async def check() -> None:
         async with workers(shop) as (worker, other):
@@ -106,6 +95,7 @@ def test_a_worker_restores_what_another_one_has_written_even_where_the_group_kno
     asyncio.run(check())
 
 
+@kafka_alone
 def test_a_zombie_is_not_deceived_by_its_own_writing_behind_that_of_the_next_owner(shop: LiveSettings) -> None:
     async def check() -> None:
         async with workers(shop) as (zombie, owner):
@@ -124,51 +114,3 @@ def test_a_zombie_is_not_deceived_by_its_own_writing_behind_that_of_the_next_own
             assert restored == owner.ingest.lanes[0].engine.counts["records"] < ahead
 
     asyncio.run(check())
-
-
-def test_a_worker_that_stays_keeps_its_engines_while_another_comes_and_is_killed(broker: str, name: str) -> None:
-    told = {"bootstrap": broker, "name": name, "piece_bytes": 700}
-    settings = settings_of(told)
-    partitions = set_up_topics(settings)
-    with WorkerProcess(**told) as worker:
-        worker.until_logged("owning")
-        write(settings, 1)
-        until_rows(settings, replayed(settings, partitions)[0], worker)
-        # It saves its first partition, and dies between two pieces of the second.
-        with WorkerProcess(**told, die_at="first_piece_sent", die_after=2) as other:
-            worker.until_logged("owning", 2)
-            stayed = partitions_told(metrics(worker))
-            assert len(stayed) == 2
-            assert f"kept partitions={sorted(stayed)}" in worker.log
-            other.until_logged("owning")
-            produce_unseen(broker, part_of(settings, 2), worker, other)
-            assert other.wait(60) == -signal.SIGKILL, other.log
-            worker.until_logged("owning partitions=[0, 1, 2, 3] judge=True", 2)
-        assert worker.log.count(f"kept partitions={sorted(stayed)}") == 2
-        assert worker.log.count("restored") == worker.log.count(f"restored partitions={sorted({0, 1, 2, 3} - stayed)}")
-        until_rows(settings, replayed(settings, partitions)[0], worker)
-        assert until(lambda: partitions_told(metrics(worker)) == {0, 1, 2, 3})
-
-
-def test_a_worker_that_was_frozen_past_its_session_never_keeps(broker: str, name: str) -> None:
-    told = {"bootstrap": broker, "name": name}
-    settings = settings_of(told)
-    partitions = set_up_topics(settings)
-    with WorkerProcess(**told) as first, WorkerProcess(**told) as second:
-        for one in (first, second):
-            until(lambda one=one: len(partitions_told(metrics(one))) == 2)  # type: ignore[misc]
-        write(settings, 1)
-        until_rows(settings, replayed(settings, partitions)[0], second)
-        mine = sorted(partitions_told(metrics(first)))
-        first.signal(signal.SIGSTOP)
-        second.until_logged("owning partitions=[0, 1, 2, 3]", second.log.count("owning partitions=[0, 1, 2, 3]") + 1)
-        produce_unseen(broker, part_of(settings, 2), second)
-        until_rows(settings, replayed(settings, partitions)[0], second)
-        before = first.log
-        first.signal(signal.SIGCONT)
-        first.until_logged("owning", before.count("owning") + 1)
-        since = first.log[len(before) :]
-        assert "kept" not in since
-        assert f"restored partitions={mine}" in since
-        produce_unseen(broker, part_of(settings, 3), first, second)
-        until_rows(settings, replayed(settings, partitions)[0], first)

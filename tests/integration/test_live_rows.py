@@ -2,9 +2,11 @@
 
 import signal
 
+from tests.faults.scraper import partitions_told
 from tests.support.live import (
     WorkerProcess,
     letters,
+    metrics,
     produce,
     produce_unseen,
     replayed,
@@ -47,19 +49,34 @@ def test_a_stop_and_a_kill_between_records_change_no_row(broker: str, name: str)
             assert worker.wait() == (0 if end == signal.SIGTERM else -end), worker.log
 
 
-def test_a_worker_that_joins_and_one_that_dies_change_no_row(broker: str, name: str) -> None:
+def test_workers_that_join_freeze_and_die_change_no_row_and_who_stays_keeps_its_engines(broker: str, name: str) -> None:
     settings = settings_of({"bootstrap": broker, "name": name})
     partitions = set_up_topics(settings)
     records = log_of(name)
-    half = len(records) // 2
+    third = len(records) // 3
     with WorkerProcess(bootstrap=broker, name=name) as first:
         first.until_logged("owning")
-        produce_unseen(broker, records[:half], first)
+        produce_unseen(broker, records[:third], first)
         with WorkerProcess(bootstrap=broker, name=name) as second:
             second.until_logged("owning")
-            produce_unseen(broker, records[half:], first, second)
+            first.until_logged("owning", 2)
+            mine, others = (sorted(partitions_told(metrics(one))) for one in (first, second))
+            assert f"kept partitions={mine}" in first.log
+            assert "restored" not in first.log
+            produce_unseen(broker, records[third : 2 * third], first, second)
             until_rows(settings, replayed(settings, partitions)[0], second)
+            # Past its session: another one has had its partitions.
+            first.signal(signal.SIGSTOP)
+            second.until_logged("owning partitions=[0, 1, 2, 3]")
+            assert f"kept partitions={others}" in second.log
+            produce_unseen(broker, records[2 * third :], second)
+            before = first.log
+            first.signal(signal.SIGCONT)
+            first.until_logged("owning", before.count("owning") + 1)
+            assert "kept" not in first.log[len(before) :]
+            assert "restored" in first.log[len(before) :]
+            until_rows(settings, replayed(settings, partitions)[0], first)
             first.signal(signal.SIGKILL)
-            second.until_logged("owning partitions=[0, 1, 2, 3] judge=True")
+            second.until_logged("owning partitions=[0, 1, 2, 3]", 2)
             produce_unseen(broker, log_of(name, 8, 40, START_MS + 40 * 60_000), second)
             until_rows(settings, replayed(settings, partitions)[0], second)

@@ -59,7 +59,6 @@ class Writer:
             if is_committed:
                 self.log += [(key, None, 0) for key in self.shelf.let_go()]
 
-
     def is_untouched(self) -> bool:
         """Whether nobody else has written, as a compacted topic tells it."""
         last = {key: offset for offset, (key, _, _) in enumerate(self.log)}
