@@ -65,6 +65,15 @@ class Fold:
         """End of the last window that was judged; -1 before any."""
         return self._monitor.last_end_ms
 
+    @property
+    def latest(self) -> Judgement:
+        """What a reader has to know who has heard nothing so far."""
+        return Judgement(tuple(self.verdicts.values()), tuple(self.incidents.values()))
+
+    def worded(self, told: list[Told]) -> list[Told]:
+        """What was just found, where verdicts of that time are put into words: as a new judge would publish it."""
+        return told if self.heard_ms >= self.told_from_ms else []
+
     def announce(self, calendar: Calendar) -> None:
         """Go on with this calendar; what differs must lie behind the last window judged."""
         self._monitor.announce(calendar.notes, calendar.labels)

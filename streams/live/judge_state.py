@@ -110,7 +110,9 @@ class Keeper:
         pickled, position = pickle.dumps(state, pickle.HIGHEST_PROTOCOL), state.fold.position
         self._sequence += 1
         told = self._mark, self._sequence, settings.snapshot_piece_bytes
-        for key, value in await asyncio.to_thread(pack, pickled, position, *told):
+        packed = await asyncio.to_thread(pack, pickled, position, *told)
+        await self._outbox.settled(JUDGE)  # who goes on from it does not publish again what it has found
+        for key, value in packed:
             self._outbox.put(JUDGE, settings.snapshots_topic, key, value, 0)
         await self._outbox.settled(JUDGE)
         self._saved_at = position

@@ -48,6 +48,9 @@ class _Left(NamedTuple):
     state: JudgeState
     bookmarks: Bookmarks
     partitions: int
+    told: dict[str, Incident]
+    kept: dict[tuple[str, bytes], bytes]
+    """What it had found out of the past and not published yet."""
 
 
 class Watch:
@@ -110,14 +113,17 @@ class Watch:
         return 0 if self._left is None else self._left.state.fold.position
 
     def state(self) -> JudgeState | None:
-        """What the judge knows; None where there is no judge here, or it is about to judge anew."""
+        """What the judge knows and has published; None where there is none here, it reads the past or judges anew."""
+        return self._known() if self._live else None
+
+    def _known(self) -> JudgeState | None:
         if self._fold is None or self._anew_from_ms is not None or self._moving:
             return None
         return JudgeState(self._fold, self._calendar.notes, self._calendar.labels)
 
     def recall(self, state: JudgeState, partitions: int) -> None:
         """Know what another judge, or this one before, had found out of so many partitions; before ``open``."""
-        self._left = _Left(state, Bookmarks(self._now_ms), partitions)
+        self._left = _Left(state, Bookmarks(self._now_ms), partitions, {}, {})
 
     def open(
         self,
@@ -146,12 +152,13 @@ class Watch:
         """
         self._start, self._partitions = start, partitions
         self._calendar = calendar or Calendar(self._settings.monitor.notes)
+        self._live, self._told, self._kept, self._anew_from_ms = False, {}, {}, None
         left, self._left = self._left, None
         if left is not None and self._goes_on_from(left, end):
             self._fold, self._bookmarks = left.state.fold, left.bookmarks
+            self._told, self._kept = left.told, left.kept
         else:
             self._bookmarks, self._fold = Bookmarks(self._now_ms), self._fresh()
-        self._live, self._told, self._kept, self._anew_from_ms = False, {}, {}, None
         self._open = {one.id: one for one in standing}
         self._fold.told_from_ms = self._live_from_ms = self._now_ms() - self._settings.republish_ms
         self._view.judge_rebuilding()
@@ -160,9 +167,9 @@ class Watch:
         """Be the judge no more."""
         if self._fold is not None:
             self._view.drop_judge()
-            state = self.state()
-            self._left = None if state is None else _Left(state, self._bookmarks, self._partitions)
-        self._fold, self._bookmarks = None, Bookmarks(self._now_ms)
+            known, more = self._known(), (self._bookmarks, self._partitions, self._told, self._kept)
+            self._left = None if known is None else _Left(known, *more)
+        self._fold, self._bookmarks, self._live = None, Bookmarks(self._now_ms), False
 
     def take(self, records: Sequence[Any]) -> None:
         """Take records of the KPI topic, in order.
@@ -269,7 +276,7 @@ class Watch:
         self._live = True
         for window in fold.windows.values():
             self._view.window(window)
-        self._view.judged_anew(_latest(fold))
+        self._view.judged_anew(fold.latest)
         self._view.judge_live()
         self._show_calendar(fold)
         for (topic, key), value in self._kept.items():
@@ -351,7 +358,7 @@ class Watch:
                         began = time.monotonic()
                     if self._fold is not old or self._anew_from_ms is not None:
                         return self._fold is not old
-                    late += _worded(fold, self._quietly(fold, record))
+                    late += fold.worded(self._quietly(fold, record))
                 if records[-1].offset >= old.position - 1:
                     break
             if fold.position == before:
@@ -359,7 +366,7 @@ class Watch:
         # From here to the end nothing is awaited: the judge stands still.
         fold.position = max(fold.position, old.position)
         fold.announce(self._calendar)
-        late += _worded(fold, fold.pass_time(old.heard_ms))
+        late += fold.worded(fold.pass_time(old.heard_ms))
         self._swap(old, fold, late, first)
         return True
 
@@ -376,7 +383,7 @@ class Watch:
         """Go on with another fold of the same records, and publish what it says otherwise."""
         self._fold = fold
         if self._live:
-            self._view.judged_anew(_latest(fold))
+            self._view.judged_anew(fold.latest)
             self._view.count_anew()
         changed = [one for one in fold.incidents.values() if one != old.incidents.get(one.id)]
         gone = [one for one in old.incidents.values() if one.id not in fold.incidents and one.updated_ms > first_ms]
@@ -388,13 +395,3 @@ class Watch:
         else:
             self._told = {one.id: one for one in [*self._told.values(), *changed] if one.id in fold.incidents}
         logger.info("judged_anew offset=%d changed=%d withdrawn=%d", fold.position, len(changed), len(gone))
-
-
-def _worded(fold: Fold, told: list[Told]) -> list[Told]:
-    """What was just found, where verdicts of that time are put into words: as a new judge would publish it."""
-    return told if fold.heard_ms >= fold.told_from_ms else []
-
-
-def _latest(fold: Fold) -> Judgement:
-    """What a reader has to know who has heard nothing so far."""
-    return Judgement(tuple(fold.verdicts.values()), tuple(fold.incidents.values()))

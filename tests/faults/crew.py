@@ -121,7 +121,8 @@ class Crew:
         deadline = time.monotonic() + seconds
         for worker in list(self.workers):
             code = worker.wait(max(0.1, deadline - time.monotonic()))
-            starting = code == -signal.SIGTERM and "owning" not in worker.log
+            # Told before it could listen, or while it joined the group: there was nothing to save.
+            starting = code in (-signal.SIGTERM, EXIT_STUCK) and "owning" not in worker.log
             assert code == 0 or starting or "die_at" in worker.told, f"ended with {code}\n{worker.log}"
             self._gone(worker, "SIGTERM at the end")
 

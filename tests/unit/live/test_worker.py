@@ -165,11 +165,34 @@ def test_who_is_cancelled_while_a_client_stops_is_cancelled() -> None:
     asyncio.run(check())
 
 
-def test_a_judge_publishes_nothing_of_the_past_before_it_has_read_all_of_it() -> None:
+def publishing() -> tuple[Watch, dict[bytes, bytes]]:
+    """A judge of one partition, and what it has published by key."""
     published: dict[bytes, bytes] = {}
     outbox: Any = SimpleNamespace(put=lambda owner, topic, key, value, partition: published.update({key: value}))
     watch = Watch(LiveSettings(), outbox, View(), now_ms=lambda: 0)
     watch.open(0, 1)
+    return watch, published
+
+
+def test_a_judge_that_loses_its_topic_while_it_reads_the_past_publishes_that_when_it_has_it_again() -> None:
+    undisturbed, expected = publishing()
+    undisturbed.take(fetch(0, 1, 2, after=0))
+    undisturbed.tick(True)
+    watch, published = publishing()
+    watch.take(fetch(0, 1, after=0))
+    assert watch.state() is None  # whoever went on from it would not publish what was found so far
+    watch.close()
+    watch.open(0, 1, end=3)
+    assert watch.position == 2
+    watch.take(fetch(2, after=2))
+    assert published == {}
+    watch.tick(True)
+    assert published == expected
+    assert watch.state() is not None
+
+
+def test_a_judge_publishes_nothing_of_the_past_before_it_has_read_all_of_it() -> None:
+    watch, published = publishing()
     late = Row("correction", 0, 60_000, (), 0, {"sessions": 2}, "f", correction=1)
     watch.take(fetch(0, after=0))
     watch.take([SimpleNamespace(offset=1, timestamp=1, key=b"", value=encode_row(late))])
