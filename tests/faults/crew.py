@@ -121,10 +121,11 @@ class Crew:
         deadline = time.monotonic() + seconds
         for worker in list(self.workers):
             code = worker.wait(max(0.1, deadline - time.monotonic()))
-            # Told before it could listen, or while it joined the group: there was nothing to save.
-            starting = code in (-signal.SIGTERM, EXIT_STUCK) and "owning" not in worker.log
-            assert code == 0 or starting or "die_at" in worker.told, f"ended with {code}\n{worker.log}"
-            self._gone(worker, "SIGTERM at the end")
+            starting = code == -signal.SIGTERM and "owning" not in worker.log
+            # 75 where its group was giving out partitions just then: it is told of that as of any other end.
+            known = code in (0, EXIT_STUCK) or starting or "die_at" in worker.told
+            assert known, f"ended with {code}\n{worker.log}"
+            self._gone(worker, "SIGTERM at the end" + (f", {code}" if code == EXIT_STUCK else ""))
 
     def _gone(self, worker: WorkerProcess, how: str) -> None:
         self.ended[how] += 1
