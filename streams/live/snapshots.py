@@ -125,17 +125,8 @@ class Packed(NamedTuple):
     def snapshot(self) -> Snapshot:
         """The snapshot that was written."""
         told = self.head
-        return Snapshot(
-            told.partition,
-            told.partitions,
-            told.place,
-            told.slot,
-            told.offsets,
-            told.saved_ms,
-            told.behind,
-            told.previous,
-            self.state(),
-        )
+        of = told.partition, told.partitions, told.place, told.slot
+        return Snapshot(*of, told.offsets, told.saved_ms, told.behind, told.previous, self.state())
 
 
 @dataclass(slots=True)
