@@ -54,8 +54,12 @@ EVENT, SEGMENT_EVENT, SHARE_EVENT = 0.1, 0.04, 0.3
 """Standard deviation of what a campaign does to one step of the funnel, to a segment beside its whole, and to the share
 of the shoppers that come by it."""
 
-LATE_BORDER = 1.5
-"""What ends after a silence tells late of what others have told before: by itself it has to be surer."""
+ECHO_BORDER = 1.5
+"""What ends after a silence tells late of what others have told before, and a count that sessions and rates make up tells
+what these do, by a shape of the day that is known less well: by itself either has to be surer."""
+
+MADE_UP = ("visitors", "page_views", "cart_items", "orders", "revenue")
+"""Counts that follow from sessions and from what shoppers do in them."""
 
 PLACES = {
     "sessions": 0,
@@ -83,7 +87,7 @@ def series_of(kpi: Kpi, segment: SegmentKey, weight: float) -> Series:
         scale=kpi.scale,
         event=SHARE_EVENT if share else (SEGMENT_EVENT if segment else EVENT) * math.sqrt(_steps(kpi)),
         steps=_steps(kpi),
-        border=LATE_BORDER if kpi.delay_ms else 1.0,
+        border=ECHO_BORDER if kpi.delay_ms or kpi.name.partition(".")[0] in MADE_UP else 1.0,
         share=share,
     )
 
