@@ -118,7 +118,11 @@ class Surge:
             return sum(count for count, _ in told[-NOW:]) < BACK * NOW * (self.level or 0.0)
         # It came on a day that was known, and stays into one that is not, such as the first Saturday: the guess may be
         # far off, but that does not come about within the hour.
-        return len(told) == BEFORE + NOW and JUMP * _over(told[-NOW:]) < _over(told[: BEFORE - 15])
+        now, before = told[-CALM:], told[:-CALM]
+        if len(before) < CALM or JUMP * _over(now) >= _over(before):
+            return False
+        low, usual = sum(count for count, _ in now), _over(before) * sum(expected or 0.0 for _, expected in now)
+        return usual - low + (low * math.log(low / usual) if low > 0 else 0.0) >= NATS / 2
 
 
 def _over(told: list[tuple[float, float | None]]) -> float:

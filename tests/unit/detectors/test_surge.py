@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
 from detectors.surge import AFTER, LASTING, UNTOLD, Surge
 
 
@@ -48,14 +51,15 @@ def test_what_stays_for_a_day_is_the_new_normal_once():
     assert not surge.active
 
 
-def test_a_crowd_that_stays_into_a_day_that_nobody_knows_leaves_when_sessions_fall():
-    surge = Surge()
+@pytest.mark.parametrize("size", [100.0, 5.0])
+def test_a_crowd_that_stays_into_a_day_that_nobody_knows_leaves_when_sessions_fall(size: float):
+    surge, rng = Surge(), np.random.default_rng(7)
     for window in range(1000):
         known = window < 400
         crowd = 2.5 if 100 <= window < 600 else 1.0
         # The unknown day has half as many again as the guess for it.
-        count = 100.0 * crowd * (1.0 if known else 1.5)
-        surge.learn(count, 100.0, sure=known, risen=crowd > 1)
+        count = float(rng.poisson(size * crowd * (1.0 if known else 1.5)))
+        surge.learn(count, size, sure=known, risen=100 <= window < 600)
         if window in {110, 500, 595}:
             assert surge.active
     assert not surge.felt
