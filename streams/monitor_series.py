@@ -55,8 +55,8 @@ EVENT, SEGMENT_EVENT, SHARE_EVENT = 0.1, 0.04, 0.3
 of the shoppers that come by it."""
 
 ECHO_BORDER = 1.5
-"""What ends after a silence tells late of what others have told before, and a count that sessions and rates make up tells
-what these do, by a shape of the day that is known less well: by itself either has to be surer."""
+"""What ends after a silence tells late of what others have told before, and a count that sessions and rates make up
+tells what these do, by a shape of the day that is known less well: by itself either has to be surer."""
 
 MADE_UP = ("visitors", "page_views", "cart_items", "orders", "revenue")
 """Counts that follow from sessions and from what shoppers do in them."""
