@@ -8,27 +8,42 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.forecast import Forecast
+
 __all__ = ["OnlineScorer", "make_detector"]
 
 Floats = NDArray[np.float64]
 
-DAY = 86_400.0
-HARMONICS = 4
-WEEK_HARMONICS = 3
-HORIZONS = (1, 3, 6, 12)
-"""Values in a row whose surprise is added up: a cliff is seen by the first, a slope by the last."""
+BORDER = 3.3
+"""News that scores 0.5, in nats: 27 times less likely than what was told of late."""
 
-SLOTS = 96
-"""Quarter-hours of a day, of weekdays and of weekends: what waves are too smooth for, such as an edge."""
+STALE, FADE = 0.5, 0.995
+"""Share of the strongest evidence of late that is no news any more, and what is left of it from value to value."""
 
-DRIFT = 1e-2
-DRIFT_BOUNDS = (1e-3, 3.0)
-"""Variance by which the level moves from one value to the next, in that of the noise; learnt, within bounds."""
+STARTS = (12, 96, 768)
+"""Values after which the scale is taken anew, should it be another by then: the first may all lie at night."""
 
-DRIFT_RATE = 0.02
-
-LEAST_BORDER = 4.0
 WARM_UP = 40
+HORIZONS = np.array([1.0, 4.0, 16.0])
+"""Values over which errors are averaged: a cliff is seen by the first, a slope by the last."""
+
+SPREADS = np.array([12.0, 48.0])
+"""Values over which the size of the errors is averaged: noise that grows, spikes that come closer, a line gone flat."""
+
+USUAL = 1000
+CAP = 10.0
+"""Standard deviations that one error adds to an average at most; alone it counts in full."""
+
+ORDERS = np.array([1.0, 2.0, 4.0])
+NORMAL = np.array([0.4, 0.5, 1.5])
+"""Moments of these orders of the upper half of a normal distribution: what is believed before anything is learnt."""
+
+BELIEF, MEMORY = 60, 3000
+"""Values that the belief is worth, and that are remembered."""
+
+LEARNT = 16.0
+"""Evidence, in nats, that one value is learnt with at most: a second one like it is to be seen, a tenth is usual."""
+
 MILLISECONDS = 1e11
 """Numbers above this are milliseconds since 1970: as seconds they would be in the year 5138."""
 
@@ -36,8 +51,9 @@ MILLISECONDS = 1e11
 class OnlineScorer:
     """Scores each value by what the values before it make likely; the score is in [0, 1), 0.5 is the border.
 
-    A local level, a day and a week shape, tracked by a Kalman filter on a scale that tames large values; its noise
-    and the usual size of its surprises are learnt on the way. A value that is no number scores 0 and is not learnt.
+    The error of a `Forecast`, its averages, its spread and the distance from the usual level are each held against
+    all that they were before, by a bound that asks for no distribution; the strongest counts, as far as it is news.
+    A value that is no number scores 0 and is not learnt.
 
     Examples
     --------
@@ -48,21 +64,11 @@ class OnlineScorer:
     """
 
     def __init__(self) -> None:
-        size = 1 + 2 * HARMONICS + 2 * WEEK_HARMONICS
-        self.mean: Floats = np.zeros(size)
-        self.cov: Floats = np.diag([4.0, *[0.3] * (2 * HARMONICS), *[0.1] * (2 * WEEK_HARMONICS)])
-        self.noise = 0.05
-        self.drift = DRIFT
-        self.before = 0.0
-        self.slots: Floats = np.zeros(2 * SLOTS)
-        self.slot_days: Floats = np.zeros(2 * SLOTS)
-        self.scale: float | None = None
+        self.first: list[tuple[float, float]] = []
         self.seen = 0
         self.last: float | None = None
-        self.interval: float | None = None
-        self.recent: list[float] = []
-        self.border = LEAST_BORDER
-        self.first: list[float] = []
+        self.scale: float | None = None
+        self._restart(0.0, 1.0)
 
     def score_one(self, timestamp: datetime | float | str, value: float) -> float:
         """The score of a value in [0, 1), after which it is learnt.
@@ -77,83 +83,91 @@ class OnlineScorer:
         moment = _seconds(timestamp)
         if value is None or not math.isfinite(value) or (self.last is not None and moment < self.last):
             return 0.0
-        value = float(value)
+        self.last = moment
+        self.seen += 1
+        if self.seen <= STARTS[-1]:
+            self.first.append((moment, float(value)))
+            if self.seen in STARTS:
+                self._rescale()
         if self.scale is None:
-            self._begin(moment, value)
             return 0.0
-        score = self._step(moment, math.asinh(value / self.scale))
+        score = self._step(moment, math.asinh(float(value) / self.scale))
         return score if self.seen > WARM_UP else 0.0
 
-    def _begin(self, moment: float, value: float) -> None:
-        """The first values give the scale; they are too few for anything else."""
-        self.first.append(value)
-        self.last = moment
-        if len(self.first) < 12:
-            return
-        middle = float(np.median(self.first))
-        spread = float(np.median(np.abs(np.array(self.first) - middle)))
-        # A series that crosses zero is not multiplicative: there the scale is wide, so that nothing is bent.
-        self.scale = max(abs(middle) / 2, spread if min(self.first) >= 0 else 10 * spread, 1e-9)
-        told = np.arcsinh(np.array(self.first) / self.scale)
-        self.mean[0] = float(np.median(told))
-        self.noise = max(float(np.median(np.abs(told - self.mean[0]))) ** 2 * 2.2, 1e-6)
-        self.first = []
+    def _rescale(self) -> None:
+        """Take the scale that tames large values; where it is another than before, all values so far are told anew."""
+        values = np.array([value for _, value in self.first])
+        scale = _scale(values)
+        if self.scale is None or not 0.5 < scale / self.scale < 2:
+            self.scale = scale
+            told = np.arcsinh(values / scale)
+            level = float(np.median(told[: STARTS[1]]))
+            deviation = 1.48 * float(np.median(np.abs(told[: STARTS[1]] - level)))
+            self._restart(level, max(deviation, 1e-3))
+            for (moment, _), value in zip(self.first[:-1], told.tolist(), strict=False):
+                self._step(moment, value)
+        if self.seen == STARTS[-1]:
+            self.first = []
+
+    def _restart(self, level: float, deviation: float) -> None:
+        self.forecast = Forecast(level, deviation**2)
+        self.level, self.deviation = level, deviation
+        self.errors: Floats = np.zeros(len(HORIZONS))
+        self.spreads: Floats = np.full(len(SPREADS), 0.8)
+        self.spread = 0.8
+        self.steps = 0
+        self.moments: Floats = np.tile(NORMAL, (2 * len(HORIZONS) + 2 + 2 * len(SPREADS), 1))
+        self.alarm = 0.0
 
     def _step(self, moment: float, value: float) -> float:
-        gap = max(1.0, moment - (self.last if self.last is not None else moment))
-        self.interval = gap if self.interval is None else self.interval + 0.1 * (gap - self.interval)
-        steps = min(gap / max(self.interval, 1.0), 1000.0)
-        self.last = moment
-        h = _regressors(moment)
-        self.cov[0, 0] += self.drift * self.noise * max(1.0, steps)
-        ph = self.cov @ h
-        total = float(ph @ h) + self.noise
-        slot = _slot(moment)
-        error = value - float(self.mean @ h) - float(self.slots[slot])
-        surprise = error / math.sqrt(total)
-        self.recent = [*self.recent[-(HORIZONS[-1] - 1) :], max(-12.0, min(12.0, surprise))] if steps < 5 else []
-        sums = [abs(sum(self.recent[-n:])) / math.sqrt(n) for n in HORIZONS if len(self.recent) >= n]
-        strength = max([abs(surprise), *sums[1:]])
-        score = strength / self.border
-        self._learn(ph, total, error, strength)
-        self._learn_slot(slot, error, total)
-        self._learn_drift(surprise, steps)
-        return score * score / (1 + score * score)
+        self.steps += 1
+        sizes = np.maximum(self._sizes(*self.forecast.surprise(moment, value), value), 1e-6)
+        # Markov's inequality: the chance of x or more is at most E[X^k] / x^k, whatever the distribution. The best
+        # order counts: the first ones for tails over decades, the last for noise that keeps its bounds.
+        evidence = (np.log(sizes)[:, None] * ORDERS - np.log(self.moments)).max(axis=1)
+        strength = max(0.0, float(evidence.max()))
+        news = max(0.0, strength - STALE * self.alarm)
+        self.alarm = max(FADE * self.alarm, strength)
+        learnt = sizes * np.exp(-np.maximum(evidence - LEARNT, 0.0) / ORDERS[-1])
+        self.moments += (learnt[:, None] ** ORDERS - self.moments) / min(self.steps + BELIEF, MEMORY)
+        return news / (news + BORDER)
 
-    def _learn(self, ph: Floats, total: float, error: float, strength: float) -> None:
-        self.seen += 1
-        limit = 3.0 * math.sqrt(total)
-        clipped = max(-limit, min(limit, error))
-        gain = ph / total
-        self.mean += gain * clipped
-        self.cov -= np.outer(gain, ph)
-        weight = max(0.005, 1 / (20 + self.seen))
-        ratio = min(clipped * clipped / total, 9.0)
-        self.noise = max(self.noise * (1 + weight * (1.02 * ratio - 1)), 1e-9)
-        # The border climbs quickly to the surprises that come all the time, and sinks slowly.
-        usual = 1.15 * min(strength, 3 * self.border)
-        rise = 0.08 if usual > self.border else 0.0005
-        self.border = max(LEAST_BORDER, self.border + rise * (usual - self.border))
+    def _sizes(self, surprise: float, gap: bool, value: float) -> Floats:
+        """How far off all is, each of about unit size: errors up and down, level, spread; below nought where not."""
+        capped = max(-CAP, min(CAP, surprise))
+        if gap:
+            self.errors[:] = 0.0
+        self.errors += (np.where(HORIZONS == 1, surprise, capped) - self.errors) / HORIZONS
+        sums = self.errors * np.sqrt(2 * HORIZONS - 1)
+        self.spreads += (abs(capped) - self.spreads) / SPREADS
+        ratio = np.maximum(self.spreads, 1e-3) / max(self.spread, 1e-3)
+        gain = np.sqrt(2 * SPREADS - 1) / 0.75
+        self.spread += (abs(capped) - self.spread) / min(self.steps + 100, USUAL)
+        return np.concatenate([sums, -sums, self._levels(value), (ratio - 1) * gain, (1 / ratio - 1) * gain])
 
-    def _learn_slot(self, slot: int, error: float, total: float) -> None:
-        """A quarter-hour is believed by and by, an odd day in it little."""
-        self.slot_days[slot] += 1
-        limit = 3.0 * math.sqrt(total)
-        weight = max(0.05, 1 / (6 + float(self.slot_days[slot])))
-        self.slots[slot] += weight * max(-limit, min(limit, error))
-
-    def _learn_drift(self, surprise: float, steps: float) -> None:
-        """Errors that follow each other on one side: the level moves more than was thought; in turns: less."""
-        surprise = max(-3.0, min(3.0, surprise))
-        if steps < 5:
-            moved = self.drift * math.exp(DRIFT_RATE * surprise * self.before)
-            self.drift = max(DRIFT_BOUNDS[0], min(DRIFT_BOUNDS[1], moved))
-        self.before = surprise
+    def _levels(self, value: float) -> tuple[float, float]:
+        """Distance above and below the usual level, in usual distances; both are learnt slowly."""
+        out = value - self.level
+        far = out / max(self.deviation, 1e-6)
+        weight, limit = 1 / min(self.steps + 20, MEMORY), 4 * self.deviation
+        self.level += weight * max(-limit, min(limit, out))
+        self.deviation += weight * (1.25 * min(abs(out), limit) - self.deviation)
+        return far, -far
 
 
 def make_detector() -> OnlineScorer:
     """A fresh scorer with its defaults: ``score_one(timestamp, value)`` gives a score in [0, 1)."""
     return OnlineScorer()
+
+
+def _scale(values: Floats) -> float:
+    """Values well above it are judged by their ratio, those below by their distance."""
+    middle, mean = float(np.median(values)), float(np.mean(np.abs(values)))
+    scale = max(abs(middle) / 2, mean / 4)
+    if values.min() < 0:
+        # A series that crosses zero is not multiplicative: there the scale is wide, so that nothing is bent.
+        scale = max(scale, mean, 10 * float(np.median(np.abs(values - middle))))
+    return scale or 1.0
 
 
 def _seconds(timestamp: datetime | float | str) -> float:
@@ -162,18 +176,3 @@ def _seconds(timestamp: datetime | float | str) -> float:
     if isinstance(timestamp, datetime):
         return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)).timestamp()
     return timestamp / 1000 if abs(timestamp) > MILLISECONDS else float(timestamp)
-
-
-def _slot(moment: float) -> int:
-    """The quarter of the day; those of Saturdays and Sundays come behind the others."""
-    weekend = int(moment // DAY + 3) % 7 >= 5
-    return int(moment % DAY // (DAY / SLOTS)) + SLOTS * weekend
-
-
-def _regressors(moment: float) -> Floats:
-    day, week = 2 * math.pi * moment / DAY, 2 * math.pi * moment / (7 * DAY)
-    told = [1.0]
-    for angle, count in ((day, HARMONICS), (week, WEEK_HARMONICS)):
-        for k in range(1, count + 1):
-            told += [math.cos(k * angle), math.sin(k * angle)]
-    return np.array(told)
