@@ -3,16 +3,19 @@
     python -m benchmarks.recovery [--sessions 100000 1000000] [--kafka]
 
 For each number of sessions an engine is filled with a steady shop and an hour of event ids, then checkpoints are
-taken every 5 s of event time, two turns over the state long. Pauses are what the batch loop stands still; packing and
-writing are done beside it. The longest chain is then restored, and goes on beside the engine that never stopped: the
-same rows, byte for byte. With ``--kafka`` the chain of the largest goes to a topic of Apache Kafka, a worker starts
-from it, is killed (-9) amid traffic and started again.
+taken every 5 s of event time, until everything has had its turn twice. Pauses are what the batch loop stands still;
+packing and writing are done beside it. The longest chain is then restored, and the newest goes on beside the engine
+that never stopped: the same rows, byte for byte. Last, the same events go through both engines in turns, one of which
+takes checkpoints, packed and all, every 5 s of processor time. With ``--kafka`` the chain of the largest goes to a
+topic of Apache Kafka, a worker starts from it, is killed (-9) amid traffic and started again.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import os
+import platform
 import statistics
 import sys
 import time
@@ -30,6 +33,7 @@ THIN = 2
 """Events a session in the past that the engine is filled with: it is the sessions that matter, and their number."""
 
 AFTER_SECONDS = 90
+FEWEST, MOST_LINKS = 20, 240
 COST_SECONDS = 20
 IDS_MINUTES = 60
 """So much traffic's event ids are known: what the thin past lacks of them is put before it."""
@@ -48,7 +52,7 @@ class Saved(NamedTuple):
 
 
 class Line:
-    """A partition: its engine, its traffic, and its snapshot topic as a dict."""
+    """A partition: its engine, its traffic, its snapshot topic as a dict, and what was found out of it."""
 
     def __init__(self, sessions: int) -> None:
         self.shop, self.spec = SteadyShop(sessions), steady_spec()
@@ -56,6 +60,7 @@ class Line:
         self.topic: dict[bytes, bytes] = {}
         self.shelf = Shelf(Stored(), Fence(1, 1))
         self.ids = 0
+        self.found: dict[str, str] = {}
         self.recent: Batch
         """The last that was fed: what waits is in it."""
 
@@ -67,6 +72,11 @@ class Line:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+
+    def tell(self, title: str, value: str) -> None:
+        """Keep what was found for the table, and show that there is something."""
+        print(f"  {title}: {value}", flush=True)
+        self.found[title] = value
 
     def feed(self, seconds: int, events_a_session: int = 10) -> list[Row]:
         """The next seconds of the shop."""
@@ -87,8 +97,8 @@ class Line:
         worked.append(time.thread_time() - busy)
         place, slot, previous = self.shelf.next(checkpoint.behind)
         offsets = self.engine.next_offsets
-        snapshot = Snapshot(0, 1, place, slot, offsets, 0, checkpoint.behind, previous, checkpoint.data)
         started = time.perf_counter()
+        snapshot = Snapshot(0, 1, place, slot, offsets, 0, checkpoint.behind, previous, checkpoint.data)
         told = list(pieces(snapshot))
         packing = time.perf_counter() - started
         self.topic.update(told)
@@ -105,14 +115,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sessions", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--kafka", action="store_true")
     told = parser.parse_args(arguments)
+    lines: list[Line] = []
     for sessions in told.sessions:
         line = Line(sessions)
+        lines.append(line)
         line.fill()
+        line.tell("live sessions, event ids", f"{line.engine.open_sessions:,}, {line.ids:,}")
         engines = measure_restore(line, measure_checkpoints(line))
         measure_cost(line, engines)
+        del engines
         if told.kafka and sessions == told.sessions[-1]:
             start_from_kafka(line)
+        line.engine, line.topic = Engine(line.spec, 0), {}
+    print_table(told.sessions, lines)
     return 0
+
+
+def print_table(sessions: Sequence[int], lines: Sequence[Line]) -> None:
+    """What was found of each number of sessions, side by side."""
+    loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    print(
+        f"\nCPython {platform.python_version()}, {os.cpu_count()} cores; load of the last 1, 5, 15 minutes: {loads}\n"
+    )
+    print(f"| sessions wanted | {' | '.join(f'{count:,}' for count in sessions)} |")
+    print(f"| --- |{' --- |' * len(sessions)}")
+    for title in lines[0].found:
+        print(f"| {title} | {' | '.join(line.found.get(title, '') for line in lines)} |")
 
 
 def feed(engine: Engine, batch: Batch) -> Outcome:
@@ -127,25 +155,24 @@ def feed(engine: Engine, batch: Batch) -> Outcome:
 def measure_checkpoints(line: Line) -> dict[bytes, bytes]:
     """Checkpoints over two turns; returns the topic as it was with the longest chain."""
     first = line.save()
-    rate = line.shop.opening * 10
-    print(f"\n{line.engine.open_sessions:,} live sessions, {line.ids:,} event ids, {rate:,.0f} events/s of event time")
-    print(f"  the first checkpoint, whole: pause {first.pause * 1e3:,.0f} ms, {first.size / 1e6:,.1f} MB")
+    line.tell("first checkpoint, whole: stop, bytes", f"{first.pause * 1e3:,.0f} ms, {first.size / 1e6:,.1f} MB")
     saved: list[Saved] = []
-    turns, longest, topic = 0, -1, dict(line.topic)
-    while turns < 2 and len(saved) < 500:
+    turn, longest, topic = MOST_LINKS, -1, dict(line.topic)
+    while len(saved) < max(2 * turn, FEWEST):
         line.feed(EVERY_SECONDS)
         one = line.save()
-        turns += bool(saved) and one.behind <= saved[-1].behind
         saved.append(one)
+        if one.behind < len(saved):
+            turn = min(turn, len(saved))
         if one.behind > longest:
             longest, topic = one.behind, dict(line.topic)
-    _tell("longest pause of the batch loop", [one.pause * 1e3 for one in saved], "ms")
-    _tell("the same in processor time", [one.worked * 1e3 for one in saved], "ms")
-    _tell("all pauses of a checkpoint", [one.stops * 1e3 for one in saved], "ms")
-    _tell("packing beside it", [one.packing * 1e3 for one in saved], "ms")
-    _tell("bytes of a checkpoint", [one.size / 1e6 for one in saved], "MB")
+    line.tell("longest stop of the loop by a checkpoint", _spread([one.pause * 1e3 for one in saved], "ms"))
+    line.tell("longest stop in processor time", _spread([one.worked * 1e3 for one in saved], "ms"))
+    line.tell("all stops of a checkpoint together", _spread([one.stops * 1e3 for one in saved], "ms"))
+    line.tell("packing beside the loop", _spread([one.packing * 1e3 for one in saved], "ms"))
+    line.tell("bytes of a checkpoint", _spread([one.size / 1e6 for one in saved], "MB"))
     size = sum(map(len, topic.values())) / 1e6
-    print(f"  longest chain: {longest + 1} checkpoints, {size:,.0f} MB on the topic")
+    line.tell("checkpoints taken; longest chain", f"{len(saved)}; {longest + 1}, {size:,.0f} MB")
     return topic
 
 
@@ -155,7 +182,8 @@ def measure_restore(line: Line, topic: dict[bytes, bytes]) -> tuple[Engine, Engi
     stored = gather((key, value, 0) for key, value in topic.items())
     Engine.restore_chain(line.spec, 0, stored.states())
     took, worked = time.perf_counter() - started, time.process_time() - busy
-    print(f"  longest chain restored in {took:.1f} s ({worked:.1f} s of processor time)", flush=True)
+    line.tell("longest chain restored in", f"{took:.1f} s")
+    line.tell("restored in processor time", f"{worked:.1f} s")
     del stored
     line.feed(2 * EVERY_SECONDS)
     line.save()
@@ -169,7 +197,7 @@ def measure_restore(line: Line, topic: dict[bytes, bytes]) -> tuple[Engine, Engi
             rows += feed(engine, batch).rows
     one, other = ([encode_row(row) for row in rows] for rows in told)
     same = "the same rows" if one == other and one else "OTHER ROWS"
-    print(f"  restored and gone on for {AFTER_SECONDS} s of event time: {same} ({len(one):,})", flush=True)
+    line.tell(f"restored and gone on for {AFTER_SECONDS} s of event time", f"{same} ({len(one):,})")
     return line.engine, again
 
 
@@ -194,7 +222,7 @@ def measure_cost(line: Line, engines: tuple[Engine, Engine]) -> None:
             since, count = 0.0, count + 1
         without._shop.tell()
     ratio = spent[1] / spent[0]
-    print(f"  events/s with checkpoints by without: {ratio:.3f} ({events:,} events, {count} checkpoints)", flush=True)
+    line.tell("events/s with checkpoints by without", f"{ratio:.3f} ({events:,} events, {count} checkpoints)")
 
 
 def start_from_kafka(line: Line) -> None:
@@ -215,9 +243,8 @@ def part_of(batch: Batch, first: int) -> Batch:
     return Batch(batch.topic, batch.partition, offsets[start:], append_ms[start:], keys[start:], values[start:])
 
 
-def _tell(title: str, values: Sequence[float], unit: str) -> None:
-    worst, middle = max(values), statistics.median(values)
-    print(f"  {title}: median {middle:,.1f} {unit}, largest {worst:,.1f} {unit} of {len(values)}", flush=True)
+def _spread(values: Sequence[float], unit: str) -> str:
+    return f"{statistics.median(values):,.1f} {unit} (largest {max(values):,.1f})"
 
 
 if __name__ == "__main__":
