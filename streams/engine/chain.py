@@ -77,6 +77,8 @@ class _Part:
     """Of the link."""
     entries_room: int
     bytes_room: int
+    is_whole: bool = False
+    """Whether it is to hold everything."""
     parts: list[Part] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     identities: list[Identities] = field(default_factory=list)
@@ -104,15 +106,18 @@ class Chain:
         self._written = {tally.number: _lengths(tally) for tally in shop.ledger.tallies()} if reach else {}
         """Lengths of the lists of each tally in the links so far."""
 
-    def prepare(self) -> bool:
+    def prepare(self, whole: bool = False) -> bool:
         """Write a little of what will be in the next link whatever happens; returns whether there is more of it.
 
-        The next link does what is left, so this may be called as often as there is time.
+        The next link does what is left, so this may be called as often as there is time. It holds everything where
+        ``whole`` says so, and where it is the first.
         """
-        reach = self._reach
-        if reach is None or self._is_small():
+        if self._is_small():
             return False
-        part = self._part = self._part or self._begin_part(reach)
+        part, reach = self._part, self._reach
+        if reach is None or (whole and not (part and part.is_whole)):
+            reach, part = self._begin_anew()
+        part = self._part = part or self._begin_part(reach)
         if part.entries_room > 0 and self._take_entries(part, reach):
             return True
         if part.bytes_room > 0 and self._take_arrays(part, reach):
@@ -121,13 +126,12 @@ class Chain:
 
     def next(self, core: Core, whole: bool = False) -> Checkpoint:
         """The next link; ``whole`` where it is not certain that the last one was kept."""
-        shop, reach = self._shop, self._reach
-        while not whole and self.prepare():
+        while self.prepare(whole):
             pass
-        part, number = self._part, reach.number + 1 if reach else 1
-        if whole or reach is None or part is None or self._is_small():
+        shop, reach, part = self._shop, self._reach, self._part
+        if reach is None or part is None or self._is_small():
             self._entries = self._lists = None
-            reach = _all_since(number, core)
+            reach = _all_since(reach.number + 1 if reach else 1, core)
             link = write_whole(shop, core, reach).link
         else:
             for place, store in enumerate(shop.stores()):
@@ -142,7 +146,23 @@ class Chain:
         self._written = {tally.number: _lengths(tally) for tally in shop.ledger.tallies()}
         shop.is_followed = True
         shop.tell()
-        return Checkpoint(link, number - reach.oldest())
+        return Checkpoint(link, reach.number - reach.oldest())
+
+    def _begin_anew(self) -> tuple[Reach, _Part]:
+        """Room for everything, as if nothing had been told so far."""
+        shop, before = self._shop, self._reach.number if self._reach else 0
+        tallies, minutes = shop.ledger.tallies(), shop.duplicates.heads()
+        self._reach = Reach(
+            before,
+            [before for _ in shop.stores()],
+            {tally.number: before for tally in tallies},
+            {head.number: before for head in minutes},
+        )
+        self._written = {tally.number: _lengths(tally) for tally in tallies}
+        self._entries = self._lists = None
+        shop.is_followed = True
+        self._part = _Part(before + 1, sys.maxsize, sys.maxsize, is_whole=True)
+        return self._reach, self._part
 
     def _begin_part(self, reach: Reach) -> _Part:
         """Room for so much that everything has had its turn before the chain is too long."""

@@ -145,9 +145,9 @@ class Engine:
         """The whole state as one value: restored and fed from ``resume_offsets``, it goes on as never stopped."""
         return write_whole(self._shop, self._core(Told())).data
 
-    def prepare(self) -> bool:
+    def prepare(self, whole: bool = False) -> bool:
         """Write a little of the next checkpoint, which does what is left; returns whether there is more of it."""
-        return self.chain.prepare() or self._told.prepare(self._waiting, self.chain.pace.at_once)
+        return self.chain.prepare(whole) or self._told.prepare(self._waiting, self.chain.pace.at_once)
 
     def checkpoint(self, whole: bool = False) -> Checkpoint:
         """The next link of a chain: what changed since the last one, and a part of the rest.

@@ -192,11 +192,11 @@ class Checkpoints:
 
     async def _save(self, partition: int, lane: Lane, shelf: Shelf) -> int:
         settings = self._settings
-        while lane.engine.prepare():  # noqa: ASYNC110 - records come in between
+        is_uncertain = partition in self._uncertain
+        while lane.engine.prepare(is_uncertain):  # noqa: ASYNC110 - records come in between
             await asyncio.sleep(0)
         if self._shelves.get(partition) is not shelf:
             return 0
-        is_uncertain = partition in self._uncertain
         self._uncertain.add(partition)
         # Nothing is awaited before the rows are: state, offsets and the rows waited for belong to one moment.
         checkpoint, offsets = self.copy_state(lane, is_uncertain)

@@ -136,6 +136,27 @@ def test_what_waited_when_it_was_told_and_was_counted_since_does_not_wait_any_mo
     assert rows == log.engine.finish().rows
 
 
+@pytest.mark.parametrize("links", [0, 3], ids=["new", "uncertain"])
+def test_a_whole_link_is_written_little_by_little_and_misses_nothing_that_happens_meanwhile(links: int) -> None:
+    log = Log(Pace(entries=2, size=16, at_once=3))
+    for _ in range(links):
+        log.save()
+    later = ("s3: page+13m1s", "s4: remove+13m2s", "s5: paid+13m3s[order_id=o5]", "u: page+13m4s", "t: page+14m6s")
+    told = 0
+    while log.engine.prepare(whole=True):
+        if told % 9 == 0:
+            log.tell(later[told // 9 % len(later)])
+        told += 1
+    assert told > 50
+    checkpoint = log.engine.checkpoint(whole=True)
+    assert checkpoint.behind == 0
+    assert known([checkpoint.data], log.spec) == known([log.engine.snapshot()], log.spec)
+    log.links = [checkpoint.data]
+    log.tell("s9: view+14m7s | t: page+14m9s")
+    assert log.save().behind == 1
+    assert known(log.links, log.spec) == known([log.engine.snapshot()], log.spec)
+
+
 def test_a_small_state_is_whole_in_each_link() -> None:
     log = Log(Pace())
     assert [log.save().behind for _ in range(3)] == [0, 0, 0]
