@@ -102,7 +102,7 @@ class Line:
         told = list(pieces(snapshot))
         packing = time.perf_counter() - started
         self.topic.update(told)
-        self.shelf.keep(snapshot, [key for key, _ in told])
+        self.shelf.keep(snapshot, [key for key, _ in told], 0)
         for key in self.shelf.let_go():
             del self.topic[key]
         return Saved(

@@ -201,7 +201,7 @@ class Chain:
         since, tally = min(((since, one) for one, since in reach.tallies.items()), default=(part.number, 0))
         if min(begun, since) == part.number:
             return False
-        if since < begun:
+        if since <= begun:
             parts = _parts_of(self._written[tally], self.pace.at_once * ITEMS_AN_ENTRY)
             self._lists = _Walk(tally, part.number, parts)
             return True
