@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
+import numpy as np
 
 from streams.engine.counters import RUNS, Tally
 from streams.engine.dedup import Identities
@@ -65,8 +66,8 @@ class _Walk:
     """Of the store, or the number of the tally."""
     since: int
     """The link in which it begins."""
-    left: list[Any]
-    """Keys, or parts of lists; those that come next are the last."""
+    left: Any
+    """Keys, or a list of parts of lists; those that come next are the last."""
 
 
 @dataclass(slots=True)
@@ -181,14 +182,16 @@ class Chain:
             place = min(range(len(stores)), key=reach.stores.__getitem__)
             if reach.stores[place] == part.number:
                 return False
-            walk = self._entries = _Walk(place, part.number, list(stores[place].live))
-        keys = walk.left[-min(self.pace.at_once, part.entries_room) :]
+            live = stores[place].live
+            # No list: the garbage collector would look at each of a million keys.
+            walk = self._entries = _Walk(place, part.number, np.fromiter(live, np.object_, len(live)))
+        most = min(self.pace.at_once, part.entries_room)
+        keys, walk.left = walk.left[-most:].tolist(), walk.left[:-most]
         if keys:
-            del walk.left[-len(keys) :]
             taken = dict(zip(keys, map(stores[walk.place].live.get, keys), strict=True))
             part.parts.append(Part(walk.place, msgspec.msgpack.encode(taken)))
             part.entries_room -= len(keys)
-        if not walk.left:
+        if not len(walk.left):
             reach.stores[walk.place], self._entries = walk.since, None
         return True
 

@@ -48,7 +48,8 @@ SLICE_SECONDS = 0.02
 RETRY_SECONDS = 0.5
 """Between two attempts to recover while the broker is away."""
 
-GC_THRESHOLDS = (50_000, 20, 100)
+GC_THRESHOLDS = (10_000, 100, 100)
+"""What is young is looked at often: lists of a minute's identities are, and all at once they stop the loop for long."""
 
 logger = get_logger("worker")
 
