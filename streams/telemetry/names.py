@@ -11,6 +11,7 @@ __all__ = [
     "FOREIGN",
     "KINDS",
     "LABELS",
+    "LASTING",
     "NOTE_KINDS",
     "REASONS",
     "RECORD_COUNTERS",
@@ -32,7 +33,10 @@ STATES = ("warming_up", "calm", "suspect", "alert", "waiting", "unsure")
 NOTE_KINDS = ("campaign", "holiday")
 LABELS = ("incident", "expected", "new-normal")
 DIRECTIONS = ("below", "above")
-TROUBLES = ("records_lost", "log_went_back", "partition_added", "partition_silent", "clock_ahead", "clock_behind")
+LASTING = ("partition_silent", "clock_ahead", "clock_behind")
+"""Troubles that are the state of a partition, and are told by whoever owns it."""
+
+TROUBLES = ("records_lost", "log_went_back", "partition_added", *LASTING)
 """What can be wrong with a source topic."""
 
 REASONS = (

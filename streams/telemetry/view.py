@@ -8,7 +8,7 @@ from typing import Protocol
 
 from detectors.base import Incident, Observation, Verdict
 from streams.engine.rows import WHOLE, Row
-from streams.telemetry.names import RECORD_COUNTERS
+from streams.telemetry.names import LASTING, RECORD_COUNTERS
 from streams.telemetry.seen import (
     CountersOf,
     KpiLike,
@@ -107,12 +107,20 @@ class View:
     # Records and partitions.
 
     def assigned(self, partitions: Collection[int], source_partitions: int) -> None:
-        """Take the outcome of a rebalance: partitions not owned any more vanish from the metrics."""
+        """Take the outcome of a rebalance: partitions not owned any more vanish from the metrics.
+
+        So does the trouble that lasts, which their new owner sees as well; what has happened to them stays.
+        """
         for partition in set(self._partitions) - set(partitions):
             self.drop_partition(partition)
         missing = {one: PartitionView({}, None, None, None, 0) for one in partitions if one not in self._partitions}
         self._partitions = {**self._partitions, **missing}
         self._source_partitions = source_partitions
+        self._troubles = {
+            place: moment_ms
+            for place, moment_ms in self._troubles.items()
+            if place[0] not in LASTING or place[2] in partitions
+        }
 
     def partition(
         self,

@@ -5,6 +5,7 @@ from typing import Any
 
 from streams.engine.rows import Row, Segment
 from streams.kpis import CATALOGUE, counters_of
+from streams.telemetry.names import TROUBLES
 from streams.telemetry.view import View
 from tests.support.prometheus import KPIS, Told, Window, incident, verdict, window
 
@@ -54,6 +55,18 @@ def test_a_rebalance_drops_what_is_not_owned_and_keeps_what_is() -> None:
     assert set(seen.partitions) == {1, 2}
     assert seen.partitions[1].lag_records == {"orders": 3}
     assert seen.source_partitions == 4
+
+
+def test_trouble_that_lasts_goes_with_its_partition_and_what_has_happened_stays() -> None:
+    view = View()
+    view.assigned([0, 3], 4)
+    for kind in TROUBLES:
+        for partition in (0, 3):
+            view.trouble(kind, "orders", partition, moment_ms=5_000)
+    view.assigned([3], 4)
+    gone = {(kind, "orders", 0) for kind in ("partition_silent", "clock_ahead", "clock_behind")}
+    assert set(view.snapshot().troubles) == {(kind, "orders", one) for kind in TROUBLES for one in (0, 3)} - gone
+    assert view.snapshot().totals["trouble.clock_ahead"] == 2
 
 
 def test_a_worker_that_is_cut_off_tells_of_no_partition_until_it_is_back() -> None:
