@@ -2,6 +2,7 @@
 
 import signal
 
+from streams.broker import free_port
 from tests.faults.scraper import partitions_told
 from tests.support.live import (
     WorkerProcess,
@@ -22,14 +23,17 @@ def log_of(name: str, seed: int = 7, sessions: int = 400, start_ms: int = START_
     return shop_log(seed, sessions, 30, f"{name}-clicks", f"{name}-orders", start_ms)
 
 
-def test_rows_equal_a_replay_and_poison_lands_in_dead_letters(broker: str, name: str) -> None:
+def test_rows_equal_a_replay_and_poison_lands_in_dead_letters_though_the_first_address_is_dead(
+    broker: str, name: str
+) -> None:
     settings = settings_of({"bootstrap": broker, "name": name})
     partitions = set_up_topics(settings)
     produce(broker, log_of(name))
     rows, rejected = replayed(settings, partitions)
     assert rows
     assert rejected
-    with WorkerProcess(bootstrap=broker, name=name) as worker:
+    # The first of two brokers is away: whoever is asked first, the other one answers.
+    with WorkerProcess(bootstrap=f"127.0.0.1:{free_port()},{broker}", name=name) as worker:
         until_rows(settings, rows, worker)
         assert until(lambda: set(letters(settings)) == rejected), worker.log
         worker.signal(signal.SIGTERM)
