@@ -32,6 +32,7 @@ __all__ = [
     "may_pass",
     "partition_count",
     "read_topic",
+    "refusal_of",
     "refuse_closed_group",
     "stop_client",
 ]
@@ -76,18 +77,34 @@ def may_pass(error: BrokerError) -> bool:
     return isinstance(cause, KafkaError) and bool(cause.retriable)
 
 
+def refusal_of(client_args: Mapping[str, Any], *, is_spoken: bool = False) -> BrokerError | None:
+    """What is told of a broker that lets nobody in with these arguments; None where none listens, or one lets us in.
+
+    Parameters
+    ----------
+    client_args
+        Arguments of the aiokafka client.
+    is_spoken
+        Only where the broker objects in words, and not where it hangs up.
+    """
+    refusal = why_refused(client_args)
+    if refusal is None or (is_spoken and not refusal.is_spoken):
+        return None
+    value = client_args.get("bootstrap_servers")
+    return BrokerError(refusal.problem, key="kafka.bootstrap", value=value, way_out=refusal.way_out)
+
+
 @contextlib.contextmanager
 def broker_errors(client_args: Mapping[str, Any]) -> Iterator[None]:
     """Turn what aiokafka raises into a ``BrokerError`` that names the broker and the way out."""
     try:
         yield
     except KafkaConnectionError as error:
-        refusal = why_refused(client_args)
-        raise BrokerError(
-            refusal.problem if refusal else NO_BROKER,
+        raise refusal_of(client_args) or BrokerError(
+            NO_BROKER,
             key="kafka.bootstrap",
             value=client_args.get("bootstrap_servers"),
-            way_out=refusal.way_out if refusal else "start the broker, or correct the address",
+            way_out="start the broker, or correct the address",
         ) from error
     except KafkaError as error:
         raise BrokerError(

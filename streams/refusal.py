@@ -37,6 +37,8 @@ class Refusal(NamedTuple):
 
     problem: str
     way_out: str
+    is_spoken: bool = True
+    """Whether somebody objects in words; a door that is shut may be opened again."""
 
 
 def why_refused(client_args: Mapping[str, Any]) -> Refusal | None:
@@ -100,7 +102,7 @@ def explain(error: BaseException, security: Mapping[str, Any]) -> Refusal | None
     if isinstance(error, KafkaConnectionError | TimeoutError | ConnectionResetError | asyncio.IncompleteReadError):
         silent = "does not answer" if isinstance(error, TimeoutError) else "ends the connection"
         hint = f", or {_CLIENT_CERTIFICATE}" if protocol == "SSL" else ""
-        return Refusal(f"something listens there but {silent} when spoken to in {protocol}", _PROTOCOL + hint)
+        return Refusal(f"something listens there but {silent} when spoken to in {protocol}", _PROTOCOL + hint, False)
     return None
 
 
@@ -123,7 +125,7 @@ def _alerted(error: ssl.SSLError) -> Refusal:
     if any(name in reason for name in NOT_OURS):
         problem = f"the broker wants a client certificate that it trusts ({reason})"
         return Refusal(problem, _CLIENT_CERTIFICATE)
-    return Refusal(f"no TLS connection comes about ({reason})", _PROTOCOL)
+    return Refusal(f"no TLS connection comes about ({reason})", _PROTOCOL, False)
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -21,6 +21,7 @@ from faust.types import TP
 
 from streams.errors import BrokerError, FunnelwatchError
 from streams.kafka import broker_errors, first_offset_since, may_pass, refuse_closed_group
+from streams.live.admission import end_where_refused
 from streams.live.announcements import Announcements
 from streams.live.app import build_app
 from streams.live.bounded import cut_short, within
@@ -157,6 +158,7 @@ class Worker:
         app.on_rebalance_complete.connect(self._on_assigned)
         works = [self._tick, self.checkpoints.run, self.ingest.sources.run, self._start_app]
         works += [self.watch.run, self.announcements.run, self.keeper.run]
+        works += [lambda: end_where_refused(self.settings, self._silent_seconds)]
         tasks = [asyncio.create_task(self._guarded(one)) for one in works]
         await self._stop.wait()
         self.view.stopping()

@@ -50,6 +50,7 @@ idle_after = "1h"
 merge_wait = "3s"
 [live]
 checkpoint_interval = "500ms"
+session_timeout = "3s"
 [metrics]
 port = {port}
 [kafka]
@@ -244,6 +245,27 @@ def test_a_worker_with_a_wrong_password_says_so_and_ends_with_code_3(
         assert f"knows no user {USER!r} with this password" in worker.log
         assert "Traceback" not in worker.log
         assert "wrong-but-secret" not in worker.log
+
+
+def test_a_worker_whose_password_is_changed_under_it_says_so_and_the_next_one_reads_the_new_one(
+    kafka: SecureKafka, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "password"
+    file.write_text(kafka.password, encoding="utf-8")
+    worker = Worker(name, tmp_path, kafka.told("SASL_SSL", sasl_password_file=file), {})
+    allow(kafka, load_config(worker.file))
+    with worker:
+        worker.until_logged("judging")
+        kafka.rekey("another-secret")
+        kafka.restart()
+        try:
+            assert worker.wait(3 * SOON) == 3, worker.log
+            assert f"knows no user {USER!r} with this password" in worker.log
+            assert not [one for one in (kafka.password, "another-secret", "Traceback") if one in worker.log]
+            file.write_text("another-secret", encoding="utf-8")
+            assert topics_of(kafka.told("SASL_SSL", sasl_password_file=file)) == {}
+        finally:
+            kafka.rekey(kafka.password)
 
 
 def configured(kafka: SecureKafka, folder: Path, name: str) -> Worker:

@@ -80,7 +80,7 @@ class NativeKafka:
         self._log = self._home / "broker.log"
         cluster = uuid.uuid4().hex[:22]
         command = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties), *format_options]
-        self._java(*command).wait(60)
+        self.run(*command)
 
     @property
     def bootstrap(self) -> str:
@@ -113,6 +113,10 @@ class NativeKafka:
         """End the broker and remove its data."""
         self.stop()
         shutil.rmtree(self._home, ignore_errors=True)
+
+    def run(self, *arguments: str) -> int:
+        """Run one of its own programs; returns the exit code."""
+        return self._java(*arguments).wait(60)
 
     def _java(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:

@@ -126,6 +126,18 @@ class SecureKafka:
 
         asyncio.run(create())
 
+    def rekey(self, password: str) -> None:
+        """Give the user another password for SCRAM; connections that were made with the one before stay."""
+        change = ["--alter", "--add-config", f"SCRAM-SHA-512=[password={password}]"]
+        user = ["--entity-type", "users", "--entity-name", USER]
+        code = self._broker.run("kafka.admin.ConfigCommand", "--bootstrap-server", self.setup, *change, *user)
+        assert code == 0, "the password was not changed"
+
+    def restart(self) -> None:
+        """End all connections, and let new ones in."""
+        self._broker.stop()
+        self._broker.start()
+
     def _scram(self) -> list[str]:
         return [
             part
