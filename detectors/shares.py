@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from detectors.bank import Bank
@@ -12,6 +14,9 @@ __all__ = ["only_fewer"]
 
 FEWER = 0.75
 """Share of its usual count that a segment has to be under as well."""
+
+NATS = 4.0
+"""Evidence that it is under its usual count: else a thin minute would pass for shoppers who stay away."""
 
 
 def only_fewer(rates: tuple[Bank, Look, Reading], volumes: tuple[Bank, Look, Reading]) -> None:
@@ -28,7 +33,12 @@ def only_fewer(rates: tuple[Bank, Look, Reading], volumes: tuple[Bank, Look, Rea
             share = reading.expected[number] / reading.exposure[number]
             a_window = whole_look.expected[whole, window] / whole_look.exposures[whole, window]
             usual = share * a_window * (look.step - reading.since[number])
-            if reading.observed[number] < FEWER * usual:
+            if reading.observed[number] < FEWER * usual and _surprise(reading.observed[number], usual) >= NATS:
                 continue
         reading.score[number] = 0.0
         reading.loudest[number] = np.minimum(reading.loudest[number], 0.0)
+
+
+def _surprise(count: float, usual: float) -> float:
+    """Nats that a Poisson count tells against what is usual."""
+    return usual - count + (count * math.log(count / usual) if count > 0 else 0.0)
