@@ -48,8 +48,10 @@ class Forecast:
         size = 1 + 2 * HARMONICS + 2 * WEEK_HARMONICS
         self.mean: Floats = np.zeros(size)
         self.mean[0] = level
-        self.cov: Floats = np.diag([4.0, *[0.3] * (2 * HARMONICS), *[0.1] * (2 * WEEK_HARMONICS)])
         self.noise = max(noise, LEAST_NOISE)
+        # In units of the noise: a quiet hour at the begin says little about a day that turns out to be wilder.
+        prior = [4.0, *[0.3] * (2 * HARMONICS), *[0.1] * (2 * WEEK_HARMONICS)]
+        self.cov: Floats = np.diag(prior) / self.noise
         self.drift = DRIFT
         self.before = 0.0
         self.seen = 0
@@ -64,9 +66,9 @@ class Forecast:
         """The error in standard deviations, and whether a gap lies before it; then the value is learnt."""
         steps = self._steps(moment)
         regressors = _regressors(moment)
-        self.cov[0, 0] += self.drift * self.noise * max(1.0, steps)
+        self.cov[0, 0] += self.drift * max(1.0, steps)
         spread = self.cov @ regressors
-        total = float(spread @ regressors) + self.noise
+        total = self.noise * (float(spread @ regressors) + 1.0)
         slot, twelfth = _slot(moment), int(moment % HOUR // (HOUR / TWELFTHS))
         if self.slot_values[slot] == 0:
             # The first Saturday begins as what weekdays know, or a week that begins with it the other way round.
@@ -89,10 +91,10 @@ class Forecast:
         self.seen += 1
         limit = CLIP * math.sqrt(total)
         clipped = max(-limit, min(limit, error))
-        gain = spread / total
+        gain = spread * (self.noise / total)
         self.mean += gain * clipped
         self.cov -= np.outer(gain, spread)
-        weight = max(0.005, 1 / (20 + self.seen))
+        weight = max(0.005, 1 / (8 + self.seen))
         self.noise = max(self.noise * (1 + weight * (1.02 * clipped * clipped / total - 1)), LEAST_NOISE)
 
     def _learn_tables(self, slot: int, twelfth: int, error: float, total: float) -> None:

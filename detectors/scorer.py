@@ -17,8 +17,11 @@ Floats = NDArray[np.float64]
 BORDER = 3.3
 """News that scores 0.5, in nats: 27 times less likely than what was told of late."""
 
-STALE, FADE = 0.5, 0.995
+STALE, FADE = 0.5, 0.998
 """Share of the strongest evidence of late that is no news any more, and what is left of it from value to value."""
+
+SETTLE = 0.95
+"""What is left, from value to value, of evidence that was over the border: a step is told once, unless it grows."""
 
 STARTS = (12, 96, 768)
 """Values after which the scale is taken anew, should it be another by then: the first may all lie at night."""
@@ -41,8 +44,14 @@ NORMAL = np.array([0.4, 0.5, 1.5])
 BELIEF, MEMORY = 60, 3000
 """Values that the belief is worth, and that are remembered."""
 
+OVER = 0.95
+AGE = 2.0
+
 LEARNT = 16.0
 """Evidence, in nats, that one value is learnt with at most: a second one like it is to be seen, a tenth is usual."""
+
+CAUTION = 0.1
+"""Least deviation to begin with, a tenth of the level: the first hours may be nights, when nothing moves at all."""
 
 MILLISECONDS = 1e11
 """Numbers above this are milliseconds since 1970: as seconds they would be in the year 5138."""
@@ -103,7 +112,7 @@ class OnlineScorer:
             told = np.arcsinh(values / scale)
             level = float(np.median(told[: STARTS[1]]))
             deviation = 1.48 * float(np.median(np.abs(told[: STARTS[1]] - level)))
-            self._restart(level, max(deviation, 1e-3))
+            self._restart(level, max(deviation, CAUTION))
             for (moment, _), value in zip(self.first[:-1], told.tolist(), strict=False):
                 self._step(moment, value)
         if self.seen == STARTS[-1]:
@@ -117,7 +126,7 @@ class OnlineScorer:
         self.spread = 0.8
         self.steps = 0
         self.moments: Floats = np.tile(NORMAL, (2 * len(HORIZONS) + 2 + 2 * len(SPREADS), 1))
-        self.alarm = 0.0
+        self.alarm = self.event = 0.0
 
     def _step(self, moment: float, value: float) -> float:
         self.steps += 1
@@ -126,8 +135,9 @@ class OnlineScorer:
         # order counts: the first ones for tails over decades, the last for noise that keeps its bounds.
         evidence = (np.log(sizes)[:, None] * ORDERS - np.log(self.moments)).max(axis=1)
         strength = max(0.0, float(evidence.max()))
-        news = max(0.0, strength - STALE * self.alarm)
+        news = max(0.0, strength - max(STALE * self.alarm, self.event))
         self.alarm = max(FADE * self.alarm, strength)
+        self.event = max(SETTLE * self.event, strength if news > BORDER else 0.0)
         learnt = sizes * np.exp(-np.maximum(evidence - LEARNT, 0.0) / ORDERS[-1])
         self.moments += (learnt[:, None] ** ORDERS - self.moments) / min(self.steps + BELIEF, MEMORY)
         return news / (news + BORDER)

@@ -114,3 +114,92 @@ def test_a_pickled_scorer_goes_on_alike():
 def test_a_gap_of_a_day_is_no_finding():
     detector, _ = taught("steady")
     assert detector.score_one(300 * 2500 + 86_400, 101) < 0.5
+
+
+TUESDAY = 1_396_310_400
+
+
+def opening_hours(rng: np.random.Generator, days: int) -> np.ndarray:
+    """Twenty at night, eighty from nine to six, every day of the week."""
+    hour = np.arange(288 * days) % 288 / 12
+    return np.where((hour >= 9) & (hour < 18), 80.0, 20.0) + rng.uniform(0, 8, 288 * days)
+
+
+def scored(values: np.ndarray, step: int = 300) -> np.ndarray:
+    detector = make_detector()
+    return np.array([detector.score_one(TUESDAY + step * n, value) for n, value in enumerate(values)])
+
+
+def test_the_first_weekend_begins_as_what_weekdays_know():
+    scores = scored(opening_hours(np.random.default_rng(5), 6))
+    assert (scores[288 * 4 :] > 0.5).sum() <= 3
+
+
+@pytest.mark.parametrize("move", [-40, -60, 60])
+def test_a_day_that_is_another_is_told_in_its_first_hour(move: float):
+    values = opening_hours(np.random.default_rng(6), 11)
+    begin = 288 * 10 + 9 * 12
+    values[begin : begin + 9 * 12] += move
+    scores = scored(values)
+    assert scores[begin : begin + 12].max() > max(0.5, scores[604:begin].max())
+
+
+def test_a_step_is_told_once_and_not_at_every_value_after_it():
+    rng = np.random.default_rng(7)
+    values = rng.normal(100, 5, 2500)
+    values[1500:] += 80
+    scores = scored(values)
+    assert scores[1500] > 0.5
+    assert (scores[1500:] > 0.5).sum() <= 2
+
+
+def test_spikes_that_come_all_the_time_become_usual_and_one_above_them_all_is_not():
+    rng = np.random.default_rng(8)
+    values = rng.uniform(20, 28, 3000)
+    values[rng.random(3000) < 0.015] += 60
+    values[2500] = 300
+    scores = scored(values)
+    assert (scores[600:2500] > 0.5).sum() <= 6
+    assert scores[2500] > max(0.5, scores[600:2500].max())
+
+
+def test_an_hourly_job_becomes_usual_and_its_absence_does_not():
+    rng = np.random.default_rng(9)
+    values = 100 + rng.normal(0, 2, 2400)
+    values[11::12] += 900
+    values[2183] -= 900
+    scores = scored(values)
+    assert (scores[600:2183] > 0.5).sum() <= 3
+    assert scores[2183] > max(0.5, scores[600:2183].max())
+
+
+def test_a_line_that_goes_flat_is_noticed():
+    rng = np.random.default_rng(10)
+    values = rng.normal(50, 8, 2500)
+    values[2000:] = 50.0
+    scores = scored(values)
+    assert scores[2000:2200].max() > np.sort(scores[604:2000])[-3]
+
+
+def test_an_outage_at_noon_is_told_where_every_night_is_nought_and_the_series_began_with_one():
+    rng = np.random.default_rng(11)
+    hour = np.arange(288 * 8) % 288 / 12
+    values = np.where(hour < 5, 0, rng.poisson(60 * (1 + 0.5 * np.sin((hour - 9) / 24 * 2 * math.pi)))).astype(float)
+    values[288 * 7 + 150 : 288 * 7 + 162] = 0
+    scores = scored(values)
+    assert (scores[604 : 288 * 7] > 0.5).sum() <= 6
+    assert scores[288 * 7 + 150] > 0.5
+
+
+def test_evidence_however_great_never_reaches_one_and_stays_apart():
+    detector, _ = taught("steady")
+    scores = [copy.deepcopy(detector).score_one(300 * 2500, 10.0**power) for power in (3, 6, 12, 100, 300)]
+    assert scores == sorted(scores)
+    assert len(set(scores)) == 5
+    assert scores[-1] < 1
+
+
+def test_scores_do_not_depend_on_the_unit():
+    rng = np.random.default_rng(12)
+    values = rng.gamma(4.0, 5.0, 900)
+    assert scored(values * 1e6) == pytest.approx(scored(values), abs=1e-6)
