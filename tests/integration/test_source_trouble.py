@@ -142,7 +142,9 @@ def test_a_topic_that_was_recreated_during_a_stop_is_refused(shop: LiveSettings)
 def test_a_topic_that_is_recreated_under_a_running_worker_ends_it_and_the_next_one(shop: LiveSettings) -> None:
     told = {"bootstrap": shop.bootstrap, "name": shop.app_id, "partitions": 1}
     with WorkerProcess(**told) as worker:
-        assert until(lambda: "funnel_snapshot_bytes{" in metrics(worker)), worker.log
+        # Of a log that it has not begun to read, it could not know that it is another one.
+        written = len(shop_log(3, 40, 10, *shop.source_topics))
+        assert until(lambda: f"funnel_records_total {written}.0" in metrics(worker)), worker.log
         asyncio.run(recreate(shop, shop.source_topics[0]))
         write(shop, 5, 10)
         # It sees the new log, or first a group without the topic.
