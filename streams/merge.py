@@ -120,6 +120,8 @@ class _Slot:
     revision: int = -1
     begun: bool = False
     """Whether a row that is no correction has come."""
+    missing: tuple[int, ...] = ()
+    """Partitions that had told nothing when it was published last."""
 
 
 class Merger:
@@ -219,6 +221,13 @@ class Merger:
         self._leave()
         return published
 
+    def published(self, row: Row) -> Row | None:
+        """What was published last of the window and segment of a merged row; None where nothing is kept of it."""
+        slot = self._slots.get((("window" if row.horizon_ms is None else "cohort", row.horizon_ms), row.end_ms))
+        if slot is None or slot.revision < 0 or row.segment not in slot.merged:
+            return None
+        return slot.merged[row.segment]._replace(revision=slot.revision, missing_partitions=slot.missing)
+
     def settled(self) -> list[MergedWindow]:
         """Windows that can no longer change and have not been returned before, in order of start, windows first."""
         told, self._settled = self._settled or [], [] if self._settled is not None else None
@@ -305,6 +314,7 @@ class Merger:
 
     def _window(self, slot: _Slot, *, judge: bool) -> MergedWindow:
         missing = tuple(each for each in self._frontiers if not self._has_told(each, slot))
+        slot.missing = missing
         (self._incomplete.add if missing else self._incomplete.discard)((slot.lane, slot.end_ms))
         rows = {
             segment: slot.merged[segment]._replace(revision=slot.revision, missing_partitions=missing)

@@ -11,12 +11,12 @@ from detectors.base import Incident, SegmentKey, Verdict
 from detectors.seasonal import Note
 from streams.calendar import Calendar, Label
 from streams.engine.cube import Cube, decode_record
-from streams.engine.rows import WHOLE
+from streams.engine.rows import WHOLE, Row
 from streams.engine.spec import DAY_MS, HOUR_MS
 from streams.merge import MergedWindow, Merger
 from streams.monitor import Judgement, Monitor, MonitorSpec
 
-__all__ = ["Bookmarks", "Fold", "JudgeState", "Told"]
+__all__ = ["Bookmarks", "Fold", "JudgeState", "Left", "Told"]
 
 APART_MS = 6 * HOUR_MS
 RECENT_MS = 48 * HOUR_MS
@@ -54,6 +54,8 @@ class Fold:
         """The last state of every incident."""
         self.verdicts: dict[tuple[str, SegmentKey], Verdict] = {}
         """The last verdict on every series."""
+        self.merged: Row | None = None
+        """The record that was taken last, where it is a merged row: some judge has written it."""
         self.windows: dict[tuple[str, int | None], MergedWindow] = {}
         """The latest window, and the latest cohorts of each horizon."""
         self._merger = merger
@@ -69,6 +71,10 @@ class Fold:
     def latest(self) -> Judgement:
         """What a reader has to know who has heard nothing so far."""
         return Judgement(tuple(self.verdicts.values()), tuple(self.incidents.values()))
+
+    def published(self, row: Row) -> Row | None:
+        """What was found last of the window and segment of a merged row; None where nothing is kept of it."""
+        return self._merger.published(row)
 
     def worded(self, told: list[Told]) -> list[Told]:
         """What was just found, where verdicts of that time are put into words: as a new judge would publish it."""
@@ -86,6 +92,7 @@ class Fold:
         InputError
             Where the record is no row; it is passed over then.
         """
+        self.merged = None
         if record.offset < self.position:
             return []
         self.position = record.offset + 1
@@ -93,6 +100,7 @@ class Fold:
             return []
         row = decode_record(record.value)
         if row.partition is None:
+            self.merged = row if isinstance(row, Row) else None
             return []
         if isinstance(row, Cube):
             self._merger.push_cube(row)
@@ -129,6 +137,16 @@ class JudgeState(NamedTuple):
     fold: Fold
     notes: tuple[Note, ...]
     labels: tuple[Label, ...]
+
+
+class Left(NamedTuple):
+    """What a judge knew when it lost the topic; ``kept`` is what it had found out of the past and not published yet."""
+
+    state: JudgeState
+    bookmarks: Bookmarks
+    partitions: int
+    told: dict[str, Incident]
+    kept: dict[tuple[str, bytes], bytes]
 
 
 class Bookmarks:

@@ -7,17 +7,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from detectors.base import Incident
 from streams.anomalies import encode_incident
 from streams.calendar import Calendar, LabelName
-from streams.engine.rows import encode_row, row_key
+from streams.engine.rows import Row, encode_row, row_key
 from streams.engine.spec import DAY_MS
 from streams.errors import BrokerError, InputError
 from streams.kafka import read_topic
 from streams.kpis import counters_of
-from streams.live.fold import Bookmarks, Fold, JudgeState, Told
+from streams.live.echoes import Echoes
+from streams.live.fold import Bookmarks, Fold, JudgeState, Left, Told
 from streams.live.logs import get_logger
 from streams.live.outbox import Outbox
 from streams.live.settings import LiveSettings
@@ -40,17 +41,6 @@ SLICE_SECONDS = 0.02
 """Judging anew goes on for so long before others have the event loop for as long."""
 
 logger = get_logger("watch")
-
-
-class _Left(NamedTuple):
-    """What a judge knew when it lost the topic."""
-
-    state: JudgeState
-    bookmarks: Bookmarks
-    partitions: int
-    told: dict[str, Incident]
-    kept: dict[tuple[str, bytes], bytes]
-    """What it had found out of the past and not published yet."""
 
 
 class Watch:
@@ -77,7 +67,7 @@ class Watch:
         counted = partial(counters_of, paid_channels=judged.paid_channels)
         view.kpis(judged.kpis, counted, dict(judged.dimension_kinds))
         self._fold: Fold | None = None
-        self._left: _Left | None = None
+        self._left: Left | None = None
         self._calendar = Calendar(judged.notes)
         self._bookmarks = Bookmarks(self._now_ms)
         self._start = self._partitions = 0
@@ -87,6 +77,7 @@ class Watch:
         self._kept: dict[tuple[str, bytes], bytes] = {}
         """What is to be published once the past has been read: the last of each topic and key."""
         self._open: Mapping[str, Incident] = {}
+        self._echoes = Echoes()
         self._anew_from_ms: int | None = None
         self._moving = False
         """Whether something is judged anew at this moment: bookmarks are those of the new state then."""
@@ -123,7 +114,7 @@ class Watch:
 
     def recall(self, state: JudgeState, partitions: int) -> None:
         """Know what another judge, or this one before, had found out of so many partitions; before ``open``."""
-        self._left = _Left(state, Bookmarks(self._now_ms), partitions, {}, {})
+        self._left = Left(state, Bookmarks(self._now_ms), partitions, {}, {})
 
     def open(
         self,
@@ -153,6 +144,7 @@ class Watch:
         self._start, self._partitions = start, partitions
         self._calendar = calendar or Calendar(self._settings.monitor.notes)
         self._live, self._told, self._kept, self._anew_from_ms = False, {}, {}, None
+        self._echoes = Echoes()
         left, self._left = self._left, None
         if left is not None and self._goes_on_from(left, end):
             self._fold, self._bookmarks = left.state.fold, left.bookmarks
@@ -168,7 +160,7 @@ class Watch:
         if self._fold is not None:
             self._view.drop_judge()
             known, more = self._known(), (self._bookmarks, self._partitions, self._told, self._kept)
-            self._left = None if known is None else _Left(known, *more)
+            self._left = None if known is None else Left(known, *more)
         self._fold, self._bookmarks, self._live = None, Bookmarks(self._now_ms), False
 
     def take(self, records: Sequence[Any]) -> None:
@@ -189,6 +181,8 @@ class Watch:
                 logger.warning("no_row at=%s[0]@%d: %s", self._settings.kpi_topic, record.offset, error)
                 self._view.rejected("other")
                 continue
+            if self._live and fold.merged is not None:
+                self._echoes.hear(fold.merged, self._now_ms())
             self._tell(fold, told)
 
     def tick(self, caught_up: bool, known_ms: int | None = None) -> None:
@@ -208,6 +202,9 @@ class Watch:
             self._go_live(fold)
         now_ms = self._now_ms() if known_ms is None else min(self._now_ms(), known_ms)
         self._tell(fold, fold.pass_time(now_ms - CLOCK_MARGIN_MS))
+        rows, incidents = self._echoes.correction(fold, self._now_ms())
+        self._publish_rows(rows)
+        self._put(incidents)
 
     def hear(self, records: Iterable[Any]) -> None:
         """Take records of the calendar topic, in order; what concerns the past is judged anew soon."""
@@ -260,7 +257,7 @@ class Watch:
         self._bookmarks.forget(since_ms)
         self._wake.set()
 
-    def _goes_on_from(self, left: _Left, end: int) -> bool:
+    def _goes_on_from(self, left: Left, end: int) -> bool:
         """Whether what is left is what reading the topic now would give."""
         state, calendar = left.state, self._calendar
         told = state.notes == calendar.notes and state.labels == calendar.labels
@@ -279,9 +276,9 @@ class Watch:
         self._view.judged_anew(fold.latest)
         self._view.judge_live()
         self._show_calendar(fold)
-        for (topic, key), value in self._kept.items():
-            self._outbox.put(JUDGE, topic, key, value, 0)
-        self._kept = {}
+        kept, self._kept = self._kept, {}
+        for (topic, key), value in kept.items():
+            self._publish(topic, key, value)
         self._put(self._told.values())
         # What the judge before told and nothing explains any more would stand for ever.
         self._withdraw(one for one in self._open.values() if one.id not in fold.incidents)
@@ -293,8 +290,7 @@ class Watch:
                 self._view.window(one.window)
                 self._view.judged(one.judgement)
             if self._live or fold.heard_ms >= self._live_from_ms:
-                for row in one.window.rows.values():
-                    self._publish(self._settings.kpi_topic, row_key(row), encode_row(row))
+                self._publish_rows(one.window.rows.values())
                 self._put_judgement(one.judgement)
             else:
                 # Told once, in its last state, when the past has been read.
@@ -309,10 +305,16 @@ class Watch:
         for incident in judgement.incidents:
             self._told.pop(incident.id, None)
 
+    def _publish_rows(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self._publish(self._settings.kpi_topic, row_key(row), encode_row(row))
+
     def _publish(self, topic: str, key: bytes, value: bytes) -> None:
         """Write a record, or keep it while the past is read: who ended half-way would put old words over new ones."""
         if self._live:
             self._outbox.put(JUDGE, topic, key, value, 0)
+            if topic == self._settings.kpi_topic:
+                self._echoes.wrote(key)
         else:
             self._kept[topic, key] = value
 
