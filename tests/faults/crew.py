@@ -39,6 +39,8 @@ class Crew:
         """Of the group, in which somebody owned partitions."""
         self.judges = 0
         """How often a worker became the judge."""
+        self.kept = self.restored = 0
+        """How often a worker kept engines over a rebalance, and how often it restored some."""
         self._stack = contextlib.ExitStack()
 
     def close(self) -> None:
@@ -131,5 +133,7 @@ class Crew:
         self.ended[how] += 1
         self.generations |= {generation for *_, generation in GENERATION.findall(worker.log)}
         self.judges += worker.log.count("judging offset=")
+        self.kept += worker.log.count(" kept partitions=")
+        self.restored += worker.log.count(" restored partitions=")
         self.workers.remove(worker)
         self.still.discard(worker)

@@ -305,6 +305,7 @@ def summary(soak: Soak, seconds: float) -> dict[str, str]:
         or "none did",
         "rebalances": str(len(soak.crew.generations)),
         "judges": str(soak.crew.judges),
+        "times that a worker kept engines, and restored": f"{soak.crew.kept}, {soak.crew.restored}",
         "records": str(sum(soak.shop.ends.values())),
         "rows": str(len(soak.twins.rows)),
         "poison": str(len(soak.onlooker.poison())),
