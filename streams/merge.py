@@ -211,8 +211,13 @@ class Merger:
         self._frontiers[partition] = _ALWAYS
 
     def ready(self, now_ms: int) -> list[MergedWindow]:
-        """Windows to publish now, each lane in order of its ends; then those that changed after they were published."""
-        published = [window for lane in sorted(self._waiting, key=_lane_order) for window in self._due(lane, now_ms)]
+        """Windows to publish now, in the order in which they could be; then those that changed after publication.
+
+        What waited for time comes by when its wait was over, so asking seldom gives the order of asking all the time.
+        """
+        lanes = sorted(self._waiting, key=_lane_order)
+        moments = [*self._waited(now_ms), now_ms]
+        published = [window for moment in moments for lane in lanes for window in self._due(lane, moment)]
         if self._advanced:
             self._complete()
         for key in sorted(self._changed, key=lambda key: (key[1], _lane_order(key[0]))):
@@ -232,6 +237,14 @@ class Merger:
         """Windows that can no longer change and have not been returned before, in order of start, windows first."""
         told, self._settled = self._settled or [], [] if self._settled is not None else None
         return told
+
+    def _waited(self, now_ms: int) -> list[int]:
+        """When the waits were over that are over by now."""
+        wait = self.merge_wait_ms
+        if wait is None:
+            return []
+        firsts = {self._slots[lane, end_ms].first_ms for lane, ends in self._waiting.items() for end_ms in ends}
+        return sorted(first_ms + wait for first_ms in firsts if first_ms + wait <= now_ms)
 
     def _place(self, row: Row, partition: int, lane: Lane, now_ms: int) -> None:
         key = (lane, row.end_ms)

@@ -211,6 +211,20 @@ def test_a_cohort_published_without_a_partition_that_had_none_is_complete_once_t
     assert second.rows[WHOLE].missing_partitions == ()
 
 
+def test_what_waits_for_time_comes_in_the_order_of_its_time_however_seldom_one_asks() -> None:
+    def fed() -> Merger:
+        merger = Merger([0, 1])
+        merger.push(cohort(0, 0, 2), 1_000)
+        merger.push(row(16, 0, 3), 3_000)
+        merger.push(row(17, 0, 3), 4_000)
+        return merger
+
+    often, seldom = fed(), fed()
+    one_by_one = [window for now_ms in range(5_000, 20_001, 1_000) for window in often.ready(now_ms)]
+    assert [window.kind for window in one_by_one] == ["cohort", "window", "window"]
+    assert seldom.ready(20_000) == one_by_one
+
+
 def test_a_correction_of_a_cohort_finds_its_cohort() -> None:
     merger = Merger([0])
     merger.push(cohort(0, 0, 3), 0)
