@@ -244,7 +244,8 @@ def part_of(batch: Batch, first: int) -> Batch:
 
 
 def _spread(values: Sequence[float], unit: str) -> str:
-    return f"{statistics.median(values):,.1f} {unit} (largest {max(values):,.1f})"
+    usual, most = statistics.median(values), statistics.quantiles(values, n=20)[-1]
+    return f"{usual:,.1f} {unit} (95 % below {most:,.1f}, largest {max(values):,.1f})"
 
 
 if __name__ == "__main__":
