@@ -21,6 +21,7 @@ from detectors.verdicts import alerts_of, verdicts_of
 from streams.anomalies import decode_incident, decode_verdict, encode_incident, encode_verdict
 from streams.calendar import Label
 from streams.engine.rows import WHOLE, Row
+from streams.engine.spec import DAY_MS
 from streams.kpis import Kpi, counters_of, minor_exponent
 from streams.merge import MergedWindow
 from streams.monitor_cohorts import CohortJudge
@@ -58,7 +59,6 @@ CROWD_DOUBT = 0.5
 """Standard deviation of the logarithm of expected sessions from which nobody can say whether a crowd has left."""
 
 ADMIT_TRIALS = 20
-DAY_MS = 86_400_000
 
 
 class Judgement(NamedTuple):

@@ -16,6 +16,7 @@ from detectors.policy import PolicySpec
 from detectors.seasonal import Note, rate_basis
 from detectors.verdicts import alerts_of, verdicts_of
 from streams.engine.rows import WHOLE
+from streams.engine.spec import DAY_MS
 from streams.kpis import Kpi
 from streams.merge import MergedWindow
 from streams.monitor_labels import Labels
@@ -23,8 +24,6 @@ from streams.monitor_series import series_of
 from streams.monitor_spec import MonitorSpec
 
 __all__ = ["CohortJudge"]
-
-DAY_MS = 86_400_000
 
 
 class CohortJudge:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from streams.engine.spec import DAY_MS
 from streams.kpis import Kpi
 from streams.monitor_spec import MonitorSpec
 
 __all__ = ["Worth"]
-
-DAY_MS = 86_400_000
 
 
 class Worth:

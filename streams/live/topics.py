@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from streams.calendar_topic import CALENDAR
+from streams.engine.spec import DAY_MS, MINUTE_MS
 from streams.errors import BrokerError
 from streams.kafka import TopicInfo, TopicPlan, create_topics, describe_topics
 from streams.live.settings import LiveSettings
 
 __all__ = ["Finding", "check_topics", "ensure_topics", "findings", "topic_plans"]
 
-MINUTE_MS = 60_000
-DAY_MS = 86_400_000
 KEEP_FOREVER = -1
 
 SMALL_SEGMENTS = {"segment.bytes": str(64 << 20), "segment.ms": str(10 * MINUTE_MS), "min.cleanable.dirty.ratio": "0.1"}
