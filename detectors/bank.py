@@ -33,6 +33,9 @@ ALONG = 0.25
 
 HOUR, PROFILE_HOUR = TRACKED.index(60), len(TRACKED) + PROFILE_ONLY.index(60)
 LONGEST_MASK = 240
+BACK_AFTER, BACK_WITHIN_MS = 15, 86_400_000
+"""Windows on the other side of its border after which a new normal of the last day was none."""
+
 DOUBT_AFTER_BREAK = 0.25
 
 
@@ -59,6 +62,15 @@ class Series:
     steps: int = 1
     border: float = 1.0
     share: bool = False
+
+
+class Normal(NamedTuple):
+    """That something was taken for the new normal, in window ``step``; intercept and noise from before."""
+
+    step: int
+    base: float
+    phi5: float
+    phi1: float
 
 
 @dataclass(slots=True)
@@ -141,6 +153,7 @@ class Bank:
         self.visible: Floats = np.zeros(0)
         self._segment_prior = segment_basis(basis)
         self._masked_for: dict[int, int] = {}
+        self._normals: dict[int, Normal] = {}
         self._restless: set[int] = set()
         """Series that even a calm window moves on."""
         self.held: frozenset[int] = frozenset()
@@ -222,6 +235,8 @@ class Bank:
             i = int(number)
             held = self._masked_for.get(i, 0) + 1
             self._masked_for[i] = held
+            if held >= BACK_AFTER and judged.reading.other[i] >= 1 and self._take_back(i, step):
+                continue
             if held <= LONGEST_MASK:
                 self.scan.mask(i, step - 10, step)
             elif held % LONGEST_MASK == 1:
@@ -240,8 +255,34 @@ class Bank:
 
     def _settle(self, i: int, look: Look) -> None:
         told = (look.observed, look.expected, look.exposures)
-        self.scan.accept(i, *(float(each[i, PROFILE_HOUR]) for each in told))
+        self._take(i, look.step, *(float(each[i, PROFILE_HOUR]) for each in told))
         self.scan.restart(i, look.step)
+
+    def _take(self, i: int, step: int, observed: float, profile: float, exposure: float) -> float:
+        """Take a level for the new normal, and remember the way back from a loss."""
+        model, before = self.scan.model, self._normals.get(i)
+        if before is None or self._is_old(before, step):
+            before = Normal(step, float(model.mean[i, 0]), float(model.phi5[i]), float(model.phi1[i]))
+        by = self.scan.accept(i, observed, profile, exposure)
+        if by * self.scan.specs[i].hurts > 0:
+            self._normals[i] = before._replace(step=step)
+        return by
+
+    def _take_back(self, i: int, step: int) -> bool:
+        """A new normal that did not last: what was expected before is again; False where there was none of late."""
+        normal = self._normals.pop(i, None)
+        if normal is None or self._is_old(normal, step):
+            return False
+        model = self.scan.model
+        model.shift(i, normal.base - float(model.mean[i, 0]), 0.01)
+        model.phi5[i], model.phi1[i] = normal.phi5, normal.phi1
+        self.scan.restart(i, step)
+        # What was learnt of it late would be learnt against what is expected again.
+        self.scan.mask((model.parent == i) | (np.arange(len(model.parent)) == i), normal.step, step)
+        return True
+
+    def _is_old(self, normal: Normal, step: int) -> bool:
+        return (step - normal.step) * self.window_ms > BACK_WITHIN_MS
 
     def _stand(self, i: int, look: Look, reading: Reading, score: float) -> Standing:
         policy, step = self.policies[i], look.step
@@ -264,7 +305,7 @@ class Bank:
         if standing.ended or standing.broke:
             self.scan.restart(i, step)
             if standing.timed_out:
-                by = self._accept(i)
+                by = self._accept(i, step)
                 if not self.series[i].segment:
                     self.lasting.append((self.series[i].kpi, by))
         if standing.broke:
@@ -286,20 +327,23 @@ class Bank:
         as much, and shows it at an hour of which more is known: until then it is in doubt.
         """
         look, reading = judged.look, judged.reading
-        for kpi, by in lasting:
-            for i in np.flatnonzero((self.scan.model.parent < 0) & self.scan.ready).tolist():
-                one = self.series[i]
-                kind = kin((kpi, "drop"), (one.kpi, "drop"))
-                if i in self.losses or one.segment or one.kpi == kpi or kind == "apart":
-                    continue
-                if reading.score[i] >= ALONG:
-                    self._settle(i, look)
-                elif kind == "effect":
-                    self.scan.model.shift(i, 0.0, by * by)
+        names = {kpi for kpi, _ in lasting}
+        for i in np.flatnonzero((self.scan.model.parent < 0) & self.scan.ready).tolist():
+            one = self.series[i]
+            if i in self.losses or one.segment or one.kpi in names:
+                continue
+            kinds = [(kin((kpi, "drop"), (one.kpi, "drop")), by) for kpi, by in lasting]
+            if all(kind == "apart" for kind, _ in kinds):
+                continue
+            # Once, however many KPIs of one cause were taken for normal in this window.
+            if reading.score[i] >= ALONG:
+                self._settle(i, look)
+            elif doubts := [by * by for kind, by in kinds if kind == "effect"]:
+                self.scan.model.shift(i, 0.0, max(0.0, max(doubts) - float(self.scan.model.cov[i, 0, 0])))
 
-    def _accept(self, i: int) -> float:
+    def _accept(self, i: int, step: int) -> float:
         loss = self.losses[i]
-        by = self.scan.accept(i, loss.observed, loss.expected / math.exp(loss.level), loss.exposure)
+        by = self._take(i, step, loss.observed, loss.expected / math.exp(loss.level), loss.exposure)
         for child, other in self.losses.items():
             if self.scan.model.parent[child] == i:
                 other.expected *= math.exp(by)

@@ -161,6 +161,14 @@ def test_an_endless_change_is_accepted_as_the_new_normal_with_all_that_hangs_on_
     assert not any(one.active for one in later)
 
 
+def test_an_outage_of_hours_that_hits_many_kpis_leaves_no_expectation_far_below_what_was_seen():
+    told = judged(shop(Drop("payment", WARM, WARM + 270, 0.95), minutes=WARM + 420, sessions=1000).windows())
+    verdicts = [one for judgement in told for one in judgement.verdicts if not one.segment]
+    expected = [one.expected for one in verdicts if one.kpi == "payment_success_ratio" and one.expected is not None]
+    assert 0.02 < min(expected) < 0.2
+    assert expected[-1] > 0.9
+
+
 def test_other_shoppers_are_told_from_shoppers_who_do_otherwise():
     rng = np.random.default_rng(6)
     told: list[Judgement] = []
