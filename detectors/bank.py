@@ -250,8 +250,13 @@ class Bank:
 
     def settle(self, look: Look) -> None:
         """What all wholes hold has lasted: it is taken for the new normal."""
-        for i in np.flatnonzero((self.scan.model.parent < 0) & self.scan.ready).tolist():
+        for i in self._wholes():
             self._settle(i, look)
+
+    def _wholes(self) -> list[int]:
+        """Series with an expectation that are no part of another."""
+        found: list[int] = np.flatnonzero((self.scan.model.parent < 0) & self.scan.ready).tolist()
+        return found
 
     def _settle(self, i: int, look: Look) -> None:
         told = (look.observed, look.expected, look.exposures)
@@ -328,7 +333,7 @@ class Bank:
         """
         look, reading = judged.look, judged.reading
         names = {kpi for kpi, _ in lasting}
-        for i in np.flatnonzero((self.scan.model.parent < 0) & self.scan.ready).tolist():
+        for i in self._wholes():
             one = self.series[i]
             if i in self.losses or one.segment or one.kpi in names:
                 continue
